@@ -1,0 +1,89 @@
+# Every verb of the project. `make` lists them.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The Python that .venv is made of, 3.10 or later; and the targets of `make wheels`.
+PYTHON ?= python3
+TARGETS ?=
+
+BIN := .venv/bin
+XTASK := cargo run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
+RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
+PYTHON_FILES := python scripts
+
+##@ Use
+
+.PHONY: help
+help: ## List the verbs
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: wheels
+wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="<triple> …", default: this machine)
+	$(XTASK) wheels $(TARGETS)
+
+.PHONY: wheel
+wheel: venv ## The same for this machine's platform
+	$(XTASK) wheels host
+
+.PHONY: sdist
+sdist: venv ## Pack the source distribution into dist/
+	$(XTASK) sdist
+
+##@ Develop
+
+.PHONY: dev
+dev: venv ## Build the library for this machine, and install the package into .venv, editable
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable python
+
+.PHONY: lib
+lib: venv ## Build the library as wheels carry it, into python/hello_pyrust/lib
+	$(XTASK) lib host
+
+.PHONY: header
+header: venv ## Generate the C header, _ffi.py and _ffi.pyi from the Rust source
+	$(XTASK) header
+
+.PHONY: test
+test: venv ## Run every test, on every Python of the machine
+	$(BIN)/python -m pytest --numprocesses auto python/tests
+
+.PHONY: lint
+lint: venv ## Check format, lints, types, and that generated files fit
+	$(foreach manifest,$(RUST_MANIFESTS),cargo fmt --check --manifest-path $(manifest) &&) true
+	$(foreach manifest,$(RUST_MANIFESTS),cargo clippy --quiet --locked --all-targets --manifest-path $(manifest) -- -D warnings &&) true
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/mypy
+	cmp LICENSE python/LICENSE
+	$(XTASK) header --check
+
+.PHONY: fmt
+fmt: venv ## Format Rust and Python
+	$(foreach manifest,$(RUST_MANIFESTS),cargo fmt --manifest-path $(manifest) &&) true
+	$(BIN)/ruff format $(PYTHON_FILES)
+	$(BIN)/ruff check --fix-only $(PYTHON_FILES)
+
+##@ Keep
+
+.PHONY: venv
+venv: .venv/installed ## Install the tools of ci/requirements.txt into .venv
+
+.venv/installed: ci/requirements.txt scripts/check-tools.sh
+	sh scripts/check-tools.sh "$(PYTHON)"
+	"$(PYTHON)" -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ci/requirements.txt
+	touch $@
+
+.PHONY: requirements
+requirements: venv ## Resolve ci/requirements.in anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+	  ci/requirements.in --output-file ci/requirements.txt
+
+.PHONY: clean
+clean: ## Remove what builds left; .venv stays
+	rm -rf build dist rust/target rust/xtask/target python/build python/dist python/*.egg-info
+	find python/hello_pyrust/lib -type f ! -name README.md -delete

@@ -1,0 +1,146 @@
+"""A Rust library, called from every Python through CFFI.
+
+Text is `str` (Python 2: `unicode`, or UTF-8 in a `str`). What Rust reports as an error
+is raised: ValueError, OSError, or RustPanic when the Rust code panicked.
+"""
+
+import collections
+import sys
+
+from ._ffi import VERSION as __version__
+from ._native import RustPanic, check, ffi, lib, text_in, text_out
+
+__all__ = [
+    "Guest",
+    "RustPanic",
+    "Tally",
+    "__version__",
+    "count",
+    "countdown",
+    "greeting",
+    "hello",
+    "share",
+    "shout",
+]
+
+
+def hello(who=u"Python"):
+    """Prints `Hello <who> from Rust!` to the process's standard output, returns 42 (int).
+
+    who: text. Raises ValueError for a NUL character in it, OSError when standard output
+    cannot be written to.
+    """
+    if sys.stdout is not None:  # Rust writes to the file itself: what was printed goes first.
+        sys.stdout.flush()
+    return check(lib.hello_pyrust_hello(text_in(who)), -1)
+
+
+def greeting(who=u"Python"):
+    """The text that hello() prints, without the line feed.
+
+    who: text. Raises ValueError for a NUL character in it.
+    """
+    return text_out(lib.hello_pyrust_greeting_new(text_in(who)))
+
+
+Tally = collections.namedtuple("Tally", "bytes lines encoding")
+Tally.__doc__ = """What count() found: bytes (int), lines (int, line feeds), and encoding,
+the narrowest that fits all of them: "ascii", "utf-8" or "binary"."""
+
+ENCODINGS = {
+    lib.hello_pyrust_Encoding_Ascii: "ascii",
+    lib.hello_pyrust_Encoding_Utf8: "utf-8",
+    lib.hello_pyrust_Encoding_Binary: "binary",
+}
+
+
+def count(data):
+    """Counts the bytes and lines of `data`: bytes, or another contiguous buffer, which
+    is not copied. Returns a Tally. Raises TypeError for what is not a buffer."""
+    view = ffi.from_buffer("uint8_t[]", data)
+    tally = ffi.new("hello_pyrust_Tally *")
+    check(lib.hello_pyrust_bytes_count((view, len(view)), tally), -1)
+    return Tally(tally.bytes, tally.lines, ENCODINGS[tally.encoding])
+
+
+def shout(buffer):
+    """Makes the ASCII letters in `buffer` upper-case, in place: a bytearray, or another
+    writable contiguous buffer. Returns how many bytes it changed (int).
+
+    Raises TypeError for what is not a buffer, TypeError or BufferError for one that is
+    read-only.
+    """
+    view = ffi.from_buffer("uint8_t[]", buffer, require_writable=True)
+    return check(lib.hello_pyrust_bytes_shout((view, len(view))), -1)
+
+
+def share(cakes, guests):
+    """How many whole cakes each guest gets (int). Both: int, 0 to 2**32 - 1.
+
+    Raises OverflowError beyond that, and RustPanic when there are no guests: it shows
+    what becomes of a panic.
+    """
+    return check(lib.hello_pyrust_cakes_share(cakes, guests), -1)
+
+
+def countdown(start, step):
+    """Calls `step` with `start` (int, 0 to 2**32 - 1), then each smaller number to 0.
+
+    What `step` raises ends the countdown, and comes out of it.
+    """
+    raised = []
+
+    def on_error(_, error, traceback):
+        raised.append(error.with_traceback(traceback) if hasattr(error, "with_traceback") else error)
+
+    @ffi.callback("hello_pyrust_Step", error=1, onerror=on_error)
+    def call(_, number):
+        step(number)
+        return 0
+
+    result = lib.hello_pyrust_countdown_run(start, call, ffi.NULL)
+    if raised:
+        raise raised[0]
+    check(result, -1)
+
+
+class Guest(object):
+    """Somebody who is greeted again and again. An object of Rust's, behind a handle.
+
+    It lives until close(), the end of a `with` block, or the garbage collector. Any
+    thread may use it. ValueError is raised once it is closed.
+    """
+
+    _handle = None
+
+    def __init__(self, name):
+        """name: text. Raises ValueError for a NUL character in it."""
+        handle = check(lib.hello_pyrust_guest_new(text_in(name)), ffi.NULL)
+        # Freed when the last reference goes, so never under a call on another thread.
+        self._handle = ffi.gc(handle, lib.hello_pyrust_guest_free)
+
+    def _open(self):
+        handle = self._handle
+        if handle is None:
+            raise ValueError("the guest is closed")
+        return handle
+
+    def greet(self):
+        """Greets the guest, and counts the visit. Returns the greeting (text)."""
+        return text_out(lib.hello_pyrust_guest_greet(self._open()))
+
+    @property
+    def visits(self):
+        """How often greet() was called (int)."""
+        return check(lib.hello_pyrust_guest_visits(self._open()), -1)
+
+    def close(self):
+        """Lets go of the Rust object. Again is fine."""
+        self._handle = None
+
+    def __enter__(self):
+        self._open()
+        return self
+
+    def __exit__(self, *_):
+        self.close()

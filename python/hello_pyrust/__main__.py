@@ -1,0 +1,11 @@
+"""`python -m hello_pyrust` and the command `hello-pyrust`: prints the greeting."""
+
+from hello_pyrust import hello
+
+
+def main():
+    hello()
+
+
+if __name__ == "__main__":
+    main()

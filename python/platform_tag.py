@@ -1,0 +1,287 @@
+"""The platform that a compiled library is for, read from the library's own bytes.
+
+A wheel's platform tag (PEP 425) must say what the library inside it is, so it is never
+taken from what somebody said the target was. Reads ELF, Mach-O and PE on any host, with
+the standard library of Python 2.7 and 3.x alone. setup.py uses it on end users'
+machines too.
+"""
+
+import collections
+import os
+import platform
+import re
+import struct
+import sys
+import sysconfig
+
+# (system, architecture in platform tags): what cargo calls it, where that differs.
+RUST_ARCHES = {
+    ("linux", "armv7l"): "armv7",
+    ("linux", "ppc64"): "powerpc64",
+    ("linux", "ppc64le"): "powerpc64le",
+    ("linux", "riscv64"): "riscv64gc",
+    ("macos", "arm64"): "aarch64",
+    ("windows", "amd64"): "x86_64",
+    ("windows", "arm64"): "aarch64",
+    ("windows", "x86"): "i686",
+}
+
+ELF_MACHINES = {  # (e_machine, bits, byte order) of the ELF specification's registry
+    (3, 32, "<"): "i686",
+    (40, 32, "<"): "armv7l",
+    (62, 64, "<"): "x86_64",
+    (183, 64, "<"): "aarch64",
+    (21, 64, "<"): "ppc64le",
+    (21, 64, ">"): "ppc64",
+    (22, 64, ">"): "s390x",
+    (243, 64, "<"): "riscv64",
+    (258, 64, "<"): "loongarch64",
+}
+MACHO_CPUS = {0x01000007: "x86_64", 0x0100000C: "arm64"}  # <mach/machine.h>
+PE_MACHINES = {0x8664: "amd64", 0x14C: "x86", 0xAA64: "arm64"}  # the PE format's table
+
+
+class NotALibrary(ValueError):
+    """The file is not a whole dynamic library of a known format. The text says why."""
+
+
+class Platform(collections.namedtuple("Platform", "system arch libc version")):
+    """What a library is for, or what a Python runs on.
+
+    system: "linux", "macos" or "windows". arch: as platform tags spell it, "universal2"
+    for a Mach-O file with both. libc: "glibc", "musl" or "" (needs none, or not Linux).
+    version: the macOS deployment target as (major, minor), else None.
+    """
+
+    @property
+    def tag(self):
+        """The platform tag before repair: linux_…, macosx_…, win…"""
+        if self.system == "linux":
+            return "linux_" + self.arch
+        if self.system == "macos":
+            return "macosx_%d_%d_%s" % (self.version + (self.arch,))
+        return "win32" if self.arch == "x86" else "win_" + self.arch
+
+    @property
+    def triple(self):
+        """The target triple that cargo builds such a library for."""
+        arch = RUST_ARCHES.get((self.system, self.arch), self.arch)
+        if self.system == "macos":
+            return arch + "-apple-darwin"
+        if self.system == "windows":
+            return arch + "-pc-windows-msvc"
+        libc = "musl" if self.libc == "musl" else "gnu"
+        return arch + "-unknown-linux-" + libc + ("eabihf" if arch == "armv7" else "")
+
+    def runs(self, library):
+        """Whether a Python on this platform can load a library for that one."""
+        return (
+            self.system == library.system
+            and (self.arch == library.arch or library.arch == "universal2")
+            and (not library.libc or self.libc == library.libc)
+        )
+
+    def __str__(self):
+        return " ".join([self.system, self.arch] + ([self.libc] if self.libc else []))
+
+
+def library_name(system, stem):
+    """The file name of a dynamic library."""
+    return {
+        "linux": "lib%s.so",
+        "macos": "lib%s.dylib",
+        "windows": "%s.dll",
+    }[system] % stem
+
+
+def of_triple(triple):
+    """The platform of a target triple of cargo's. ValueError for one without wheels."""
+    if "-linux-" in triple:
+        system, libc = "linux", "musl" if "musl" in triple else "glibc"
+    elif triple.endswith("-apple-darwin"):
+        system, libc = "macos", ""
+    elif "-windows-" in triple:
+        system, libc = "windows", ""
+    else:
+        raise ValueError("no wheels are made for the target %s" % triple)
+    rust = re.sub("^i[3-5]86$", "i686", triple.split("-")[0])
+    arches = [tag for (of, tag), arch in RUST_ARCHES.items() if of == system and arch == rust]
+    return Platform(system, arches[0] if arches else rust, libc, None)
+
+
+def of_interpreter():
+    """The platform of the running Python: of the program itself, not of the kernel."""
+    if sys.platform.startswith("linux"):
+        # The kernel under a 32-bit Python may be a 64-bit one: the program's file knows.
+        program = "/proc/self/exe"
+        found = _elf(_read(program if os.path.exists(program) else sys.executable), True)
+        try:
+            libc = "glibc" if os.confstr("CS_GNU_LIBC_VERSION") else "musl"
+        except (ValueError, OSError):
+            libc = "musl"
+        return found._replace(libc=libc)
+    if sys.platform == "darwin":
+        return Platform("macos", platform.machine(), "", None)
+    if os.name == "nt":
+        arch = sysconfig.get_platform().replace("win-", "").replace("win32", "x86")
+        return Platform("windows", arch, "", None)
+    raise ValueError("no wheels are made for %s" % sysconfig.get_platform())
+
+
+def of_library(path):
+    """The platform of a dynamic library's file. NotALibrary for any other file."""
+    if os.path.isdir(path):
+        raise NotALibrary("it is a directory")
+    data = _read(path)
+    if not data:
+        raise NotALibrary("it is empty")
+    try:
+        if data[:4] == b"\x7fELF":
+            return _elf(data)
+        if data[:4] in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"):
+            return _macho(data)
+        if data[:2] == b"MZ":
+            return _pe(data)
+    except (struct.error, IndexError):
+        raise NotALibrary("it is cut short")
+    raise NotALibrary("it begins with neither of ELF, Mach-O and PE")
+
+
+def fingerprint(path, module):
+    """The ABI fingerprint in a library's file, found without running it.
+
+    Sixteen hexadecimal digits; None when the file holds none, or several that differ.
+    """
+    marker = re.escape(module.encode("ascii")) + b"\\.abi=([0-9a-f]{16})\0"
+    found = set(re.findall(marker, _read(path)))
+    return found.pop().decode("ascii") if len(found) == 1 else None
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _check_end(data, end):
+    if end > len(data):
+        raise NotALibrary("it is cut short: %d bytes of %d" % (len(data), end))
+
+
+def _elf(data, program=False):
+    bits = {1: 32, 2: 64}.get(ord(data[4:5]))
+    order = {1: "<", 2: ">"}.get(ord(data[5:6]))
+    if not bits or not order:
+        raise NotALibrary("its ELF header is damaged")
+    word = order + ("Q" if bits == 64 else "I")
+    kind, machine = struct.unpack_from(order + "HH", data, 16)
+    word_size = bits // 8
+    phoff, shoff = struct.unpack_from(order + word[1] * 2, data, 24 + word_size)
+    flags, _, phentsize, phnum, shentsize, shnum = struct.unpack_from(
+        order + "IHHHHH", data, 24 + 3 * word_size
+    )
+    arch = ELF_MACHINES.get((machine, bits, order))
+    if arch is None:
+        raise NotALibrary("its ELF machine %d is unknown" % machine)
+    if arch == "armv7l" and flags & 0x200:  # EF_ARM_ABI_FLOAT_SOFT
+        raise NotALibrary("it is for ARM without hardware floating point")
+    if kind != 3 and not program:  # ET_DYN
+        raise NotALibrary("it is an ELF file, but not a dynamic library")
+    _check_end(data, shoff + shentsize * shnum)
+
+    segments = []  # (type, offset, address, size)
+    for i in range(phnum):
+        at = phoff + i * phentsize
+        kind = struct.unpack_from(order + "I", data, at)[0]
+        # The 64-bit entry has its flags in second place, the 32-bit one near the end.
+        offset, address, _, size = struct.unpack_from(
+            order + word[1] * 4, data, at + (8 if bits == 64 else 4)
+        )
+        _check_end(data, offset + size)
+        segments.append((kind, offset, address, size))
+
+    needed, names = [], None
+    for kind, offset, _, size in segments:
+        if kind != 2:  # PT_DYNAMIC
+            continue
+        for at in range(offset, offset + size, 2 * word_size):
+            tag, value = struct.unpack_from(order + word[1] * 2, data, at)
+            if tag == 0:
+                break
+            if tag == 1:  # DT_NEEDED
+                needed.append(value)
+            elif tag == 5:  # DT_STRTAB, by address
+                for kind, start, address, length in segments:
+                    if kind == 1 and address <= value < address + length:  # PT_LOAD
+                        names = start + value - address
+    libc = ""
+    if names is not None:
+        for name in needed:
+            name = data[names + name : data.index(b"\0", names + name)]
+            if name in (b"libc.so.6", b"libc.so.6.1"):
+                libc = "glibc"
+            elif name == b"libc.so" or name.startswith(b"libc.musl-"):
+                libc = "musl"
+    return Platform("linux", arch, libc, None)
+
+
+def _macho(data, offset=0):
+    if data[offset : offset + 4] == b"\xca\xfe\xba\xbe":  # a fat file, big-endian
+        count = struct.unpack_from(">I", data, 4)[0]
+        if offset or not 1 <= count <= 8:
+            raise NotALibrary("its Mach-O header is damaged")
+        slices = []
+        for i in range(count):
+            start, size = struct.unpack_from(">II", data, 8 + 20 * i + 8)
+            _check_end(data, start + size)
+            slices.append(_macho(data, start))
+        by_arch = {slice.arch: slice for slice in slices}
+        if sorted(by_arch) == ["arm64", "x86_64"]:
+            # What arm64 needs beyond that is implied: no older macOS runs there.
+            return by_arch["x86_64"]._replace(arch="universal2")
+        if len(by_arch) == 1:
+            return slices[0]
+        raise NotALibrary("it is a fat file of %s" % " and ".join(sorted(by_arch)))
+
+    magic, cpu, _, kind, count, _, _, _ = struct.unpack_from("<8I", data, offset)
+    if magic != 0xFEEDFACF:
+        raise NotALibrary("its Mach-O header is damaged")
+    if cpu not in MACHO_CPUS:
+        raise NotALibrary("its Mach-O CPU %#x is unknown" % cpu)
+    if kind not in (6, 8):  # MH_DYLIB, MH_BUNDLE
+        raise NotALibrary("it is a Mach-O file, but not a dynamic library")
+    version = None
+    at = offset + 32
+    for _ in range(count):
+        command, size = struct.unpack_from("<II", data, at)
+        if command == 0x19:  # LC_SEGMENT_64
+            start, length = struct.unpack_from("<QQ", data, at + 40)
+            _check_end(data, offset + start + length)
+        elif command == 0x32:  # LC_BUILD_VERSION
+            if struct.unpack_from("<I", data, at + 8)[0] != 1:  # PLATFORM_MACOS
+                raise NotALibrary("it is for another system of Apple's than macOS")
+            version = struct.unpack_from("<I", data, at + 12)[0]
+        elif command == 0x24:  # LC_VERSION_MIN_MACOSX
+            version = struct.unpack_from("<I", data, at + 8)[0]
+        if size < 8:
+            raise NotALibrary("its Mach-O load commands are damaged")
+        at += size
+    if version is None:
+        raise NotALibrary("it does not say which macOS it is for")
+    major, minor = version >> 16, (version >> 8) & 0xFF
+    # Since macOS 11 only the major number is part of tags.
+    return Platform("macos", MACHO_CPUS[cpu], "", (major, 0 if major >= 11 else minor))
+
+
+def _pe(data):
+    at = struct.unpack_from("<I", data, 60)[0]
+    if data[at : at + 4] != b"PE\0\0":
+        raise NotALibrary("it is not a PE file")
+    machine, count, _, _, _, optional, flags = struct.unpack_from("<HHIIIHH", data, at + 4)
+    if machine not in PE_MACHINES:
+        raise NotALibrary("its PE machine %#x is unknown" % machine)
+    if not flags & 0x2000:  # IMAGE_FILE_DLL
+        raise NotALibrary("it is a PE file, but not a DLL")
+    for i in range(count):
+        size, start = struct.unpack_from("<II", data, at + 24 + optional + 40 * i + 16)
+        _check_end(data, start + size)
+    return Platform("windows", PE_MACHINES[machine], "", None)

@@ -1,0 +1,452 @@
+"""Packs the compiled library with the Python package that loads it.
+
+A library that lies ready in <package>/lib is used; where it is missing or stale, cargo
+builds one. This file runs on end users' machines too, on Python 2.7 and 3.6 to the newest.
+
+    CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
+    CARGO=<path>                  the cargo to call
+"""
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+
+from setuptools import Command, Distribution, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
+from setuptools.command.sdist import sdist
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel  # from setuptools 70.1 on
+except ImportError:
+    try:
+        from wheel.bdist_wheel import bdist_wheel
+    except ImportError:  # An sdist can be made without.
+        bdist_wheel = Command
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+os.chdir(HERE)
+sys.path.insert(0, HERE)  # A PEP 517 front end does not put it there.
+import platform_tag  # noqa: E402
+
+PACKAGE = "hello_pyrust"
+LIB = os.path.join(PACKAGE, "lib")
+STAMP = os.path.join(LIB, "stamp.json")  # which sources the library in LIB is made of
+FFI = os.path.join(PACKAGE, "_ffi.py")
+# An sdist holds the crate; in the repository it lies beside this folder.
+CRATE = "rust" if os.path.isfile("rust/Cargo.toml") else os.path.join(os.pardir, "rust")
+
+WHEELS = "Linux on x86_64, with glibc 2.17 or later"
+PIP = "pip 19.3 or later (python -m pip install --upgrade pip)"
+
+
+def fail(text, *remedies):
+    """Ends the run with one message: what is wrong, then what can be done."""
+    lines = ["", "hello-pyrust: " + text] + ["  - " + remedy for remedy in remedies]
+    raise SystemExit("\n".join(lines))
+
+
+def generated(name):
+    """A constant of _ffi.py, which cannot be imported before cffi is there."""
+    with open(FFI) as file:
+        return re.search(r"^%s = '(.*)'$" % name, file.read(), re.MULTILINE).group(1)
+
+
+# ---- Files ----------------------------------------------------------------------------
+
+
+def crate_files():
+    """What builds the library, as {name below the crate: path}. This is what the sdist
+    ships, and what the stamp's digest is of."""
+    found = {}
+    for folder, folders, names in os.walk(CRATE):
+        if folder == CRATE:  # The pipeline's tool and the tests do not build the library.
+            skip = {"target", "xtask", "tests", "benches", "examples"}
+            folders[:] = [name for name in folders if name not in skip]
+        folders[:] = [name for name in folders if name[0] != "." or name == ".cargo"]
+        for name in names:
+            if name[0] != "." and name[-1] != "~":
+                path = os.path.join(folder, name)
+                found[os.path.relpath(path, CRATE).replace(os.sep, "/")] = path
+    return found
+
+
+def sdist_files():
+    """Everything in the sdist but PKG-INFO, as {name: path}."""
+    names = ["LICENSE", "README.md", "platform_tag.py", "pyproject.toml"]
+    names += ["setup.cfg", "setup.py", PACKAGE + "/lib/README.md"]
+    for folder, folders, files in os.walk(PACKAGE):
+        folders[:] = [name for name in folders if name not in ("lib", "__pycache__")]
+        for name in files:
+            if name.endswith((".py", ".pyi", "py.typed")) and name[0] != ".":
+                names.append(os.path.join(folder, name).replace(os.sep, "/"))
+    found = {name: name for name in names}
+    found.update(("rust/" + name, path) for name, path in crate_files().items())
+    return found
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def sources_digest():
+    """A digest of the crate by names and contents; None where there is no crate."""
+    files = crate_files()
+    lines = ["%s %s\n" % (sha256(files[name]), name) for name in sorted(files)]
+    return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest() if files else None
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A temporary path that becomes `path`, whole or not at all."""
+    temporary = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        yield temporary
+        if os.name == "nt" and os.path.exists(path):
+            os.remove(path)  # Python 2.7's rename does not replace there.
+        os.rename(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def copy(source, destination, mode=0o644):
+    if not os.path.isdir(os.path.dirname(destination)):
+        os.makedirs(os.path.dirname(destination))
+    with replacing(destination) as temporary:
+        shutil.copyfile(source, temporary)
+        os.chmod(temporary, mode)  # Whatever the umask, the installed file is for all.
+
+
+def write_stamp(**contents):
+    with replacing(STAMP) as temporary:
+        with open(temporary, "w") as file:
+            json.dump(contents, file, indent=1, sort_keys=True)
+
+
+def read_stamp():
+    try:
+        with open(STAMP) as file:
+            return json.load(file)
+    except (IOError, OSError, ValueError):
+        return {}
+
+
+# ---- The library ----------------------------------------------------------------------
+
+
+class build_library(Command):
+    """Finds or builds the library. Afterwards `path` is where it is, `platform` what it
+    is for. Runs once in a run of setup.py, whoever asks for it."""
+
+    description = "use the library in %s, or build it there where it does not fit" % LIB
+    user_options = [
+        ("command=", None, "the command that builds the library [default: cargo build]"),
+        ("output=", None, "the library that the command leaves"),
+        ("library=", None, "take this library, and build none"),
+        ("inplace", "i", "leave the library in " + LIB),
+    ]
+    boolean_options = ["inplace"]
+
+    def initialize_options(self):
+        self.command = self.output = self.library = self.inplace = None
+
+    def finalize_options(self):
+        if bool(self.command) != bool(self.output):
+            fail("[build_library] in setup.cfg needs both, `command` and `output`")
+        if {"develop", "editable_wheel"} & set(self.distribution.command_obj):
+            self.inplace = True
+
+    def run(self):
+        self.target = os.environ.get("CARGO_BUILD_TARGET")
+        try:
+            if self.target:
+                self.wanted = platform_tag.of_triple(self.target)
+            else:
+                self.wanted = platform_tag.of_interpreter()
+        except ValueError as error:
+            fail(str(error))
+        ready = os.path.join(LIB, platform_tag.library_name(self.wanted.system, PACKAGE))
+        self.path = self.library
+        if not self.path:
+            stale = self.stale(ready)
+            self.path = self.build(stale) if stale else ready
+        self.platform = self.read(self.path)
+        if not self.wanted.runs(self.platform):
+            fail("%s is for %s, not for %s" % (self.path, self.platform, self.wanted))
+        found, expected = platform_tag.fingerprint(self.path, PACKAGE), generated("ABI")
+        if found != expected:
+            fail(
+                "%s is stale: it was generated for the ABI %s, and %s, built from the sources, "
+                "has %s" % (FFI, expected, self.path, found),
+                "run `make header`, and commit what it writes",
+            )
+        if self.inplace and self.path != ready:
+            self.place(ready)
+
+    def read(self, path):
+        """The platform of a library's file."""
+        try:
+            return platform_tag.of_library(path)
+        except platform_tag.NotALibrary as error:
+            fail("%s is not a library: %s" % (path, error), "remove it, and run this again")
+        except (IOError, OSError) as error:
+            fail("cannot read %s: %s" % (path, error.strerror))
+
+    def stale(self, ready):
+        """Why the library at `ready` cannot be used; None when it can."""
+        if not os.path.lexists(ready):
+            others = [name for name in os.listdir(LIB) if os.path.splitext(name)[1] in
+                      (".so", ".dylib", ".dll")] if os.path.isdir(LIB) else []  # fmt: skip
+            return "%s is missing%s" % (ready, "; there is " + others[0] if others else "")
+        found = self.read(ready)
+        if not self.wanted.runs(found):
+            return "%s is for %s, not for %s" % (ready, found, self.wanted)
+        stamp = read_stamp()
+        if stamp.get("unfinished"):
+            return "%s is what a killed build left" % ready
+        # Without a stamp of its own a library was put there by hand: its bytes decide.
+        stamped = stamp.get("library") == sha256(ready)
+        if stamped and os.path.isdir(CRATE):
+            if stamp.get("sources") != sources_digest():
+                return "%s was built from other sources than %s" % (ready, CRATE)
+            return None
+        abi = platform_tag.fingerprint(ready, PACKAGE)
+        if abi != generated("ABI"):
+            return "%s has the ABI %s, and %s is for %s" % (ready, abi, FFI, generated("ABI"))
+        return None
+
+    def build(self, stale):
+        """Runs the build command, and returns the library's path."""
+        if self.command:
+            print("building the library: " + self.command)
+            status = subprocess.call(self.command, shell=True)
+            if status != 0:
+                fail("the build command failed (exit code %d): %s" % (status, self.command))
+            return self.output
+        if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+            fail(
+                stale + ", and the Rust crate to build it from is not here",
+                "from a checkout, install with pip 21.3 or later, which builds in place, "
+                "or with `pip install -e`",
+                "or install a wheel: %s; for %s" % (PIP, WHEELS),
+            )
+        command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "--lib"]
+        command += ["--message-format", "json-render-diagnostics"]
+        target = self.target or self.foreign_triple()
+        if target:
+            command += ["--target", target]
+        print("%s; building it: %s" % (stale, " ".join(command)))
+        sys.stdout.flush()
+        try:
+            cargo = subprocess.Popen(command, cwd=CRATE, stdout=subprocess.PIPE)
+        except OSError as error:
+            fail(
+                "%s, and cargo cannot build it: %s: %s" % (stale, command[0], error.strerror),
+                "install a wheel, which needs no Rust: %s; for %s" % (PIP, WHEELS),
+                "or install Rust from https://rustup.rs, and run this again",
+            )
+        messages = cargo.communicate()[0].decode("utf-8").splitlines()
+        if cargo.returncode != 0:
+            remedies = []
+            if target:
+                remedies.append(
+                    "if the standard library for %s is what is missing: "
+                    "rustup target add %s" % (self.wanted, target)
+                )
+            fail("cargo failed (exit code %d): see above" % cargo.returncode, *remedies)
+        for message in [json.loads(line) for line in messages if line.startswith("{")]:
+            made = message.get("target", {})
+            if made.get("name") == PACKAGE and "cdylib" in made["crate_types"]:
+                for path in message.get("filenames", ()):
+                    if path.endswith((".so", ".dylib", ".dll")):
+                        return path.encode("utf-8") if str is bytes else path
+        fail("cargo built no dynamic library: is `cdylib` in crate-type, in Cargo.toml?")
+
+    def foreign_triple(self):
+        """The running Python's triple, where cargo would build for another platform."""
+        try:
+            rustc = [os.environ.get("RUSTC", "rustc"), "-vV"]
+            output = subprocess.check_output(rustc, cwd=CRATE).decode("utf-8")
+            host = re.search("^host: (.*)$", output, re.MULTILINE).group(1).strip()
+            if self.wanted.runs(platform_tag.of_triple(host)):
+                return None
+        except (OSError, subprocess.CalledProcessError):
+            return None  # cargo will say what is wrong with the toolchain.
+        except ValueError:
+            pass
+        return self.wanted.triple
+
+    def place(self, ready):
+        """Puts the library into LIB, with its stamp. A kill in between leaves a stamp
+        that says so."""
+        try:
+            if not os.path.isdir(LIB):
+                os.makedirs(LIB)
+            write_stamp(unfinished=True)
+            copy(self.path, ready, 0o755)
+            write_stamp(
+                library=sha256(ready),
+                platform=str(self.platform),
+                profile="release",
+                sources=sources_digest(),
+            )
+        except (IOError, OSError) as error:
+            fail("cannot put the library into %s: %s" % (LIB, error))
+        self.path = ready
+
+
+# ---- The commands of setuptools -------------------------------------------------------
+
+
+class BuildPy(build_py):
+    """Copies the library beside the modules, and nothing that an older build left."""
+
+    def run(self):
+        self.run_command("build_library")
+        self.made = []
+        built = os.path.join(self.build_lib, PACKAGE)
+        if not getattr(self, "editable_mode", False):
+            if os.path.isdir(built) and os.path.realpath(built) != os.path.realpath(PACKAGE):
+                shutil.rmtree(built)
+            library = self.get_finalized_command("build_library")
+            name = platform_tag.library_name(library.platform.system, PACKAGE)
+            self.made = [os.path.join(built, "lib", name)]
+            copy(library.path, self.made[0], 0o755)
+        build_py.run(self)
+
+    def get_outputs(self, *args, **kwargs):
+        return build_py.get_outputs(self, *args, **kwargs) + getattr(self, "made", [])
+
+
+class BdistWheel(bdist_wheel):
+    """One wheel for every Python of the library's platform."""
+
+    def run(self):
+        shutil.rmtree(self.bdist_dir, ignore_errors=True)  # what a killed build left
+        bdist_wheel.run(self)
+
+    def get_tag(self):
+        self.run_command("build_library")
+        return "py2.py3", "none", self.get_finalized_command("build_library").platform.tag
+
+    def write_wheelfile(self, *args, **kwargs):
+        bdist_wheel.write_wheelfile(self, *args, **kwargs)
+        # Everything is in place now: the wheel's modes are these, whatever the umask.
+        for folder, _, names in os.walk(self.bdist_dir):
+            for path in [os.path.join(folder, name) for name in names]:
+                os.chmod(path, 0o755 if os.path.dirname(path).endswith("lib") else 0o644)
+
+
+class Develop(develop):
+    def run(self):
+        self.run_command("build_library")
+        develop.run(self)
+
+
+class Sdist(sdist):
+    """The files of sdist_files(), whoever asks, with the crate inside. Its bytes depend
+    on theirs and on SOURCE_DATE_EPOCH alone."""
+
+    def make_release_tree(self, base_dir, files):
+        if not crate_files():
+            fail("the Rust crate is neither in %s nor beside it" % HERE)
+        shutil.rmtree(base_dir, ignore_errors=True)
+        for name, path in sdist_files().items():
+            copy(path, os.path.join(base_dir, name))
+        self.distribution.metadata.write_pkg_info(base_dir)
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, *args, **kwargs):
+        if format != "gztar":
+            return sdist.make_archive(
+                self, base_name, format, root_dir, base_dir, *args, **kwargs
+            )
+        names = []
+        for folder, _, files in os.walk(base_dir):
+            names += [os.path.join(folder, name) for name in files]
+
+        def clean(member):
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mode = 0o644
+            member.mtime = int(os.environ.get("SOURCE_DATE_EPOCH", member.mtime))
+            return member
+
+        path = base_name + ".tar.gz"
+        with replacing(path) as temporary:
+            with open(temporary, "wb") as file:
+                # No name and no time in gzip's header.
+                with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:
+                    archive = tarfile.open(
+                        fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT
+                    )
+                    for name in sorted(names):
+                        archive.add(name, name.replace(os.sep, "/"), filter=clean)
+                    archive.close()
+        return path
+
+
+class Dist(Distribution):
+    def has_ext_modules(self):
+        return True  # The package goes where platform-dependent ones go.
+
+    def get_fullname(self):  # PEP 625; setuptools before 69.3 kept the hyphen.
+        return "%s-%s" % (self.get_name().replace("-", "_"), self.get_version())
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Two runs in one folder share setuptools' build/ and egg-info: they take turns."""
+    lock = os.path.join("build", ".lock")
+    if os.environ.get("HELLO_PYRUST_BUILDS") == HERE:  # a run that setuptools began
+        yield
+        return
+    try:
+        if not os.path.isdir("build"):
+            os.makedirs("build")
+        file = open(lock, "a")
+    except (IOError, OSError):  # A folder that cannot be written to has no such trouble.
+        yield
+        return
+    with file:
+        if os.name == "nt":
+            import msvcrt
+            import time
+
+            while True:
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                    break
+                except (IOError, OSError):
+                    time.sleep(0.2)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        os.environ["HELLO_PYRUST_BUILDS"] = HERE
+        try:
+            yield
+        finally:
+            del os.environ["HELLO_PYRUST_BUILDS"]
+
+
+with one_at_a_time():
+    setup(
+        version=generated("VERSION"),
+        distclass=Dist,
+        cmdclass={
+            "bdist_wheel": BdistWheel,
+            "build_library": build_library,
+            "build_py": BuildPy,
+            "develop": Develop,
+            "sdist": Sdist,
+        },
+    )

@@ -1,0 +1,583 @@
+//! The gate between C and Rust: everything that crosses the border is declared with
+//! the macros of this file, which is the only one that contains `unsafe`.
+//!
+//! * [`export!`] makes a C function of a block that returns `Result`. A panic and an
+//!   `Err` both end as an error that the caller takes with `hello_pyrust_error_take`;
+//!   neither unwinds into C.
+//! * [`export_struct!`] and [`export_enum!`] declare what crosses by layout,
+//!   [`export_handle!`] what crosses as an opaque pointer.
+//! * Only types that implement [`Incoming`] can be arguments, and only types that
+//!   implement [`Outgoing`] can be results: [`Text`], [`OwnedText`], [`Bytes`],
+//!   [`BytesMut`], numbers, handles and callbacks.
+//! * [`ABI`] is a fingerprint of all those declarations, computed by the compiler. It
+//!   does not depend on names of arguments, comments, the target or the compiler.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString};
+use std::fmt::Display;
+use std::mem::MaybeUninit;
+use std::os::raw::{c_char, c_void};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+// ---------------------------------------------------------------------------------
+// Errors
+
+export_enum! {
+    /// What went wrong, as `hello_pyrust_error_take` tells it.
+    pub enum ErrorKind: u8 {
+        /// An argument was NULL, not UTF-8, or out of its range.
+        Argument = 1,
+        /// The operating system refused; standard output is closed, for example.
+        Io = 2,
+        /// A callback answered with a value other than 0.
+        Callback = 3,
+        /// The Rust code panicked: a bug in the library.
+        Panic = 4,
+    }
+}
+
+/// The error of an exported function: a kind and a sentence for a person.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl Error {
+    pub fn argument(message: impl Display) -> Error {
+        Error {
+            kind: ErrorKind::Argument,
+            message: message.to_string(),
+        }
+    }
+
+    pub fn callback(answer: i32) -> Error {
+        Error {
+            kind: ErrorKind::Callback,
+            message: format!("the callback answered {answer}"),
+        }
+    }
+
+    fn panic(payload: &(dyn Any + Send)) -> Error {
+        let message = match (
+            payload.downcast_ref::<&str>(),
+            payload.downcast_ref::<String>(),
+        ) {
+            (Some(text), _) => (*text).to_owned(),
+            (_, Some(text)) => text.clone(),
+            _ => "panic without a message".to_owned(),
+        };
+        let place = PANIC_PLACE.with(|place| place.take());
+        Error {
+            kind: ErrorKind::Panic,
+            message: match place {
+                Some(place) => format!("{message} ({place})"),
+                None => message,
+            },
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Error {
+        Error {
+            kind: ErrorKind::Io,
+            message: error.to_string(),
+        }
+    }
+}
+
+thread_local! {
+    /// The error of the last failed call on this thread, until it is taken.
+    static LAST: RefCell<Option<Error>> = const { RefCell::new(None) };
+    /// How many calls from C are under way on this thread.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// Where the last panic under the gate happened.
+    static PANIC_PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Runs the body of an exported function: the one way from C into Rust.
+pub fn gate<T: Outgoing>(body: impl FnOnce() -> Result<T, Error>) -> T {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        // A panic under the gate is reported as an error, so it is not printed as well.
+        // One on a thread that the library started itself keeps the default report.
+        let default = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if DEPTH.try_with(Cell::get).unwrap_or(0) == 0 {
+                default(info);
+            } else if let Some(location) = info.location() {
+                PANIC_PLACE.with(|place| place.set(Some(location.to_string())));
+            }
+        }));
+    });
+    DEPTH.with(|depth| depth.set(depth.get() + 1));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+    DEPTH.with(|depth| depth.set(depth.get() - 1));
+    let outcome = outcome.unwrap_or_else(|payload| {
+        let error = Error::panic(&*payload);
+        // Dropping a payload can run foreign code that panics again, outside the catch.
+        std::mem::forget(payload);
+        Err(error)
+    });
+    match outcome {
+        Ok(value) => {
+            LAST.with(|last| last.replace(None));
+            value
+        }
+        Err(error) => {
+            LAST.with(|last| last.replace(Some(error)));
+            T::FAILED
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------
+// The fingerprint
+
+/// A type that may cross the border.
+pub trait Abi {
+    /// A hash of what C must know of the type. The same on every target: a struct
+    /// counts by the names and types of its fields in their order, `usize` as itself.
+    const SHAPE: u64;
+}
+
+/// A type that C may pass to Rust.
+///
+/// # Safety
+/// Every value that a C caller can pass under the header's rules must be valid. An
+/// enum is not `Incoming`: take an integer and check it.
+pub unsafe trait Incoming: Abi {}
+
+/// A type that Rust may return to C.
+pub trait Outgoing: Abi {
+    /// What the exported function returns when it failed.
+    const FAILED: Self;
+}
+
+const SEED: u64 = 0xcbf2_9ce4_8422_2325;
+
+const fn mix_byte(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// FNV-1a (64 bits) of the text and its end, from `hash` on.
+pub const fn mix(mut hash: u64, text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = mix_byte(hash, bytes[i]);
+        i += 1;
+    }
+    mix_byte(hash, 0xff)
+}
+
+pub const fn mix_shape(mut hash: u64, shape: u64) -> u64 {
+    let mut i = 0;
+    while i < 8 {
+        hash = mix_byte(hash, (shape >> (8 * i)) as u8);
+        i += 1;
+    }
+    hash
+}
+
+/// The shape of something that has a name: where every shape begins.
+pub const fn named(kind: &str, name: &str) -> u64 {
+    mix(mix(SEED, kind), name)
+}
+
+pub const fn incoming<T: Incoming>() -> u64 {
+    T::SHAPE
+}
+
+pub const fn outgoing<T: Outgoing>() -> u64 {
+    T::SHAPE
+}
+
+/// The fingerprint of everything that is exported.
+pub const ABI: u64 = mix_shape(crate::EXPORTS, EXPORTS);
+
+/// `hello_pyrust.abi=`, sixteen hexadecimal digits, NUL: to be found in the bytes of
+/// the library's file on any host, without running it.
+static MARKER: [u8; MARKER_PREFIX.len() + 17] = marker();
+const MARKER_PREFIX: &[u8] = b"hello_pyrust.abi=";
+
+const fn marker() -> [u8; MARKER_PREFIX.len() + 17] {
+    let mut text = [0; MARKER_PREFIX.len() + 17];
+    let mut i = 0;
+    while i < MARKER_PREFIX.len() {
+        text[i] = MARKER_PREFIX[i];
+        i += 1;
+    }
+    let mut digit = 0;
+    while digit < 16 {
+        text[i + digit] = b"0123456789abcdef"[((ABI >> (60 - 4 * digit)) & 0xf) as usize];
+        digit += 1;
+    }
+    text
+}
+
+// ---------------------------------------------------------------------------------
+// Types that cross
+
+macro_rules! numbers {
+    ($($type:ty = $failed:expr),* $(,)?) => { $(
+        impl Abi for $type {
+            const SHAPE: u64 = named("number", stringify!($type));
+        }
+        unsafe impl Incoming for $type {}
+        impl Outgoing for $type {
+            const FAILED: $type = $failed;
+        }
+    )* };
+}
+
+numbers! {
+    i8 = -1, i16 = -1, i32 = -1, i64 = -1, isize = -1,
+    u8 = u8::MAX, u16 = u16::MAX, u32 = u32::MAX, u64 = u64::MAX, usize = usize::MAX,
+    f32 = f32::NAN, f64 = f64::NAN, bool = false,
+}
+
+impl Abi for () {
+    const SHAPE: u64 = named("number", "void");
+}
+impl Outgoing for () {
+    const FAILED: () = ();
+}
+
+impl Abi for *mut c_void {
+    const SHAPE: u64 = named("pointer", "void");
+}
+unsafe impl Incoming for *mut c_void {}
+
+impl Abi for *const u8 {
+    const SHAPE: u64 = named("pointer", "const u8");
+}
+unsafe impl Incoming for *const u8 {}
+
+impl Abi for *mut u8 {
+    const SHAPE: u64 = named("pointer", "u8");
+}
+unsafe impl Incoming for *mut u8 {}
+
+/// `const char *`: UTF-8 that ends with NUL and is borrowed for the time of the call.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Text(*const c_char);
+
+impl Text {
+    /// The text that C passed. An error when it is NULL or not UTF-8.
+    pub fn as_str(&self) -> Result<&str, Error> {
+        if self.0.is_null() {
+            return Err(Error::argument("the text is NULL"));
+        }
+        // C promises a NUL-terminated string that lives until the call returns, and
+        // the result cannot outlive `self`, an argument of that call.
+        unsafe { CStr::from_ptr(self.0) }
+            .to_str()
+            .map_err(|error| Error::argument(format_args!("the text is not UTF-8: {error}")))
+    }
+}
+
+impl Abi for Text {
+    const SHAPE: u64 = named("pointer", "const char");
+}
+unsafe impl Incoming for Text {}
+impl Outgoing for Text {
+    const FAILED: Text = Text(std::ptr::null());
+}
+
+/// `char *`: UTF-8 that ends with NUL and belongs to whoever received it, who gives
+/// it back to `hello_pyrust_text_free`.
+#[repr(transparent)]
+pub struct OwnedText(*mut c_char);
+
+impl OwnedText {
+    /// An error when the text contains NUL, where C would cut it.
+    pub fn new(text: impl Into<Vec<u8>>) -> Result<OwnedText, Error> {
+        match CString::new(text) {
+            Ok(text) => Ok(OwnedText(text.into_raw())),
+            Err(error) => Err(Error::argument(error)),
+        }
+    }
+}
+
+impl Drop for OwnedText {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // Made by `into_raw` above: C has no other source of one.
+            drop(unsafe { CString::from_raw(self.0) });
+        }
+    }
+}
+
+impl Abi for OwnedText {
+    const SHAPE: u64 = named("pointer", "char");
+}
+unsafe impl Incoming for OwnedText {}
+impl Outgoing for OwnedText {
+    const FAILED: OwnedText = OwnedText(std::ptr::null_mut());
+}
+
+export_struct! {
+    /// Bytes that the callee reads, borrowed for the time of the call.
+    pub struct Bytes {
+        /// The first byte; NULL only when `len` is 0.
+        data: *const u8,
+        /// How many bytes there are.
+        len: usize,
+    }
+}
+
+export_struct! {
+    /// Bytes that the callee may change in place, borrowed for the time of the call.
+    /// No other thread touches them meanwhile.
+    pub struct BytesMut {
+        /// The first byte; NULL only when `len` is 0.
+        data: *mut u8,
+        /// How many bytes there are.
+        len: usize,
+    }
+}
+
+unsafe impl Incoming for Bytes {}
+unsafe impl Incoming for BytesMut {}
+
+fn check_range(null: bool, len: usize) -> Result<(), Error> {
+    if null && len != 0 {
+        return Err(Error::argument(format_args!(
+            "the data is NULL, its length {len}"
+        )));
+    }
+    if len > isize::MAX as usize {
+        return Err(Error::argument(format_args!(
+            "{len} bytes are more than memory can hold"
+        )));
+    }
+    Ok(())
+}
+
+impl Bytes {
+    pub fn as_slice(&self) -> Result<&[u8], Error> {
+        check_range(self.data.is_null(), self.len)?;
+        if self.len == 0 {
+            return Ok(&[]);
+        }
+        // C promises `len` readable bytes that nobody changes until the call returns.
+        Ok(unsafe { std::slice::from_raw_parts(self.data, self.len) })
+    }
+}
+
+impl BytesMut {
+    pub fn as_mut_slice(&mut self) -> Result<&mut [u8], Error> {
+        check_range(self.data.is_null(), self.len)?;
+        if self.len == 0 {
+            return Ok(&mut []);
+        }
+        // C promises `len` writable bytes that nobody else touches until the call returns.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.data, self.len) })
+    }
+}
+
+// `T *` that the callee fills: `write` does it.
+impl<T: Abi> Abi for Option<&mut MaybeUninit<T>> {
+    const SHAPE: u64 = mix_shape(named("pointer", "out"), T::SHAPE);
+}
+unsafe impl<T: Abi> Incoming for Option<&mut MaybeUninit<T>> {}
+
+/// Fills what an out-pointer points to. An error when it is NULL.
+pub fn write<T>(out: Option<&mut MaybeUninit<T>>, value: T) -> Result<(), Error> {
+    match out {
+        Some(place) => {
+            *place = MaybeUninit::new(value);
+            Ok(())
+        }
+        None => Err(Error::argument("the pointer for the result is NULL")),
+    }
+}
+
+/// A type that C holds by an opaque pointer. CFFI releases Python's global lock during
+/// a call, so two threads may use one at a time: hence `Sync`.
+pub trait Handle: Abi + Send + Sync {}
+
+impl<T: Handle> Abi for Option<&T> {
+    const SHAPE: u64 = mix_shape(named("pointer", "borrowed handle"), T::SHAPE);
+}
+unsafe impl<T: Handle> Incoming for Option<&T> {}
+
+impl<T: Handle> Abi for Option<Box<T>> {
+    const SHAPE: u64 = mix_shape(named("pointer", "owned handle"), T::SHAPE);
+}
+unsafe impl<T: Handle> Incoming for Option<Box<T>> {}
+impl<T: Handle> Outgoing for Option<Box<T>> {
+    const FAILED: Option<Box<T>> = None;
+}
+
+/// The handle that C passed. An error when it is NULL.
+pub fn handle<T: Handle>(handle: Option<&T>) -> Result<&T, Error> {
+    handle.ok_or_else(|| Error::argument("the handle is NULL"))
+}
+
+macro_rules! callbacks {
+    ($(($($argument:ident),*))*) => { $(
+        impl<R: Incoming, $($argument: Abi),*> Abi for Option<extern "C" fn($($argument),*) -> R> {
+            const SHAPE: u64 = {
+                let shape = named("pointer", "callback");
+                $(let shape = mix_shape(shape, $argument::SHAPE);)*
+                mix_shape(shape, R::SHAPE)
+            };
+        }
+        unsafe impl<R: Incoming, $($argument: Abi),*> Incoming
+            for Option<extern "C" fn($($argument),*) -> R> {}
+    )* };
+}
+
+callbacks! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) }
+
+// ---------------------------------------------------------------------------------
+// The macros
+
+/// C functions. Each is written `fn name(argument: Type, …) -> Type { … }` with a body
+/// that ends in a `Result`; the macro adds `extern "C"`, the gate and the fingerprint,
+/// which it leaves in a constant `EXPORTS` of the calling module.
+macro_rules! export {
+    ($(
+        $(#[doc = $doc:literal])*
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty $body:block
+    )*) => {
+        $(
+            $(#[doc = $doc])*
+            #[allow(unsafe_code, clippy::unused_unit)]
+            #[no_mangle]
+            pub extern "C" fn $name($($argument: $type),*) -> $result {
+                $crate::ffi::gate(move || -> ::std::result::Result<$result, $crate::ffi::Error> {
+                    $body
+                })
+            }
+        )*
+
+        /// The shapes of the functions above.
+        pub(crate) const EXPORTS: u64 = {
+            let shape = $crate::ffi::named("exports", "");
+            $(
+                let shape = $crate::ffi::mix(shape, stringify!($name));
+                $(let shape = $crate::ffi::mix_shape(shape, $crate::ffi::incoming::<$type>());)*
+                let shape = $crate::ffi::mix_shape(shape, $crate::ffi::outgoing::<$result>());
+            )*
+            shape
+        };
+    };
+}
+pub(crate) use export;
+
+/// A `repr(C)` struct whose fields C sees.
+macro_rules! export_struct {
+    (
+        $(#[doc = $doc:literal])*
+        pub struct $name:ident {
+            $($(#[doc = $field_doc:literal])* $visibility:vis $field:ident: $type:ty),* $(,)?
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[repr(C)]
+        pub struct $name {
+            $($(#[doc = $field_doc])* $visibility $field: $type),*
+        }
+
+        impl $crate::ffi::Abi for $name {
+            const SHAPE: u64 = {
+                let shape = $crate::ffi::named("struct", stringify!($name));
+                $(
+                    let shape = $crate::ffi::mix(shape, stringify!($field));
+                    let shape =
+                        $crate::ffi::mix_shape(shape, <$type as $crate::ffi::Abi>::SHAPE);
+                )*
+                shape
+            };
+        }
+    };
+}
+pub(crate) use export_struct;
+
+/// An enum of a fixed width that Rust gives to C. Every value is written out.
+macro_rules! export_enum {
+    (
+        $(#[doc = $doc:literal])*
+        pub enum $name:ident: $repr:ident {
+            $($(#[doc = $value_doc:literal])* $value:ident = $number:literal),* $(,)?
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr($repr)]
+        pub enum $name {
+            $($(#[doc = $value_doc])* $value = $number),*
+        }
+
+        impl $crate::ffi::Abi for $name {
+            const SHAPE: u64 = {
+                let shape = $crate::ffi::named("enum", stringify!($name));
+                let shape =
+                    $crate::ffi::mix_shape(shape, <$repr as $crate::ffi::Abi>::SHAPE);
+                $(
+                    let shape = $crate::ffi::mix(shape, stringify!($value));
+                    let shape = $crate::ffi::mix_shape(shape, $number as u64);
+                )*
+                shape
+            };
+        }
+    };
+}
+pub(crate) use export_enum;
+
+/// Lets C hold the type by an opaque pointer.
+macro_rules! export_handle {
+    ($name:ident) => {
+        impl $crate::ffi::Abi for $name {
+            const SHAPE: u64 = $crate::ffi::named("handle", stringify!($name));
+        }
+        impl $crate::ffi::Handle for $name {}
+    };
+}
+pub(crate) use export_handle;
+
+// ---------------------------------------------------------------------------------
+// What every library exports
+
+export! {
+    /// The fingerprint of the ABI that this library was compiled with: sixteen
+    /// lower-case hexadecimal digits in static memory, never to be freed. It changes
+    /// when an exported function, struct, enum or callback does.
+    fn hello_pyrust_abi() -> Text {
+        Ok(Text(MARKER[MARKER_PREFIX.len()..].as_ptr().cast()))
+    }
+
+    /// The error of the last call on this thread, if it failed; then there is none.
+    ///
+    /// @param kind receives the kind of the error; may be NULL. Left alone when there
+    ///   is no error.
+    /// @return the message, to be freed with `hello_pyrust_text_free`; NULL when the
+    ///   last call did not fail.
+    fn hello_pyrust_error_take(kind: Option<&mut MaybeUninit<ErrorKind>>) -> OwnedText {
+        match LAST.with(|last| last.take()) {
+            None => Ok(OwnedText::FAILED),
+            Some(error) => {
+                if kind.is_some() {
+                    write(kind, error.kind)?;
+                }
+                OwnedText::new(error.message.replace('\0', "\u{fffd}"))
+            }
+        }
+    }
+
+    /// Frees a text that this library returned.
+    ///
+    /// @param text an owned text, freed once; NULL is allowed and does nothing.
+    fn hello_pyrust_text_free(text: OwnedText) -> () {
+        drop(text);
+        Ok(())
+    }
+}

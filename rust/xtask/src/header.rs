@@ -1,0 +1,226 @@
+//! Everything that is generated from the exported functions: the C header, the module
+//! that CFFI loads, and its type stub. One run of cbindgen gives both texts.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{bail, ensure, Context, Result};
+use cbindgen::{Builder, Config};
+
+use crate::build;
+use crate::project::{self, read, write, Project};
+
+/// What a caller must know once; the rest stands at each declaration.
+const CONVENTIONS: &str = "
+Conventions
+- Text is UTF-8 that ends with NUL. A text argument is borrowed for the call.
+- What a function returns as owned is freed once, by the function that its
+  comment names, and by nothing else.
+- A pointer must be valid or, where the comment allows it, NULL. NULL elsewhere is
+  an error, not a crash.
+- A function that fails returns what its comment says, and leaves an error for
+  <module>_error_take, on the same thread, until the next call there. A panic in
+  Rust is such an error.
+- Every function may be called from any thread.
+";
+
+pub fn run(project: &Project, check: bool) -> Result<()> {
+    let mut stale = Vec::new();
+    for (path, contents) in generate(project)? {
+        if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
+            continue;
+        }
+        stale.push(project.relative(&path).to_string());
+        if !check {
+            write(&path, contents)?;
+            println!("wrote {}", project.relative(&path));
+        }
+    }
+    ensure!(
+        stale.is_empty() || !check,
+        "out of date: {}; run `make header`, and commit what it writes",
+        stale.join(", ")
+    );
+    if stale.is_empty() {
+        println!("the header, _ffi.py and _ffi.pyi fit the Rust source");
+    }
+    Ok(())
+}
+
+fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
+    let folder = project.root.join("build/header");
+    let _ = fs::remove_file(folder.join("log"));
+    let source = build::expanded(project, &folder)?;
+    let library = build::debug_library(project, &folder)?;
+    let fingerprint = build::fingerprint(project, &library)?;
+    let (header, declarations) = c_texts(project, &source)?;
+
+    let input = folder.join("declarations.h");
+    write(&input, &declarations)?;
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .arg(project.root.join("scripts/ffi_module.py"))
+        .args([&project.module, &project.version, &fingerprint])
+        .args([&input, &folder]);
+    project::run(&mut command, &folder.join("log"))?;
+
+    let mut files = vec![(
+        project.rust.join(format!("include/{}.h", project.module)),
+        header,
+    )];
+    for name in ["_ffi.py", "_ffi.pyi"] {
+        files.push((project.package().join(name), read(&folder.join(name))?));
+    }
+    Ok(files)
+}
+
+/// The header that C compilers read, and the declarations that CFFI reads.
+fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
+    let path = project.rust.join("cbindgen.toml");
+    let mut config = Config::from_file(&path)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("{}", path.display()))?;
+    let module = project.module.to_uppercase();
+    config.header = Some(format!(
+        "// Generated from rust/src by `make header`: edit the Rust source instead.\n//{}",
+        CONVENTIONS
+            .replace("<module>", &project.module)
+            .trim_end()
+            .lines()
+            .collect::<Vec<_>>()
+            .join("\n// ")
+            .replace("// \n", "//\n"),
+    ));
+    config.include_guard = Some(format!("{module}_H"));
+    config.cpp_compat = true;
+    config.no_includes = true;
+    config.sys_includes = ["stdbool.h", "stddef.h", "stdint.h"]
+        .map(String::from)
+        .into();
+    config.after_includes = Some(format!(
+        "\n// The version of the crate that this header was generated from.\n#define {module}_VERSION \"{}\"",
+        project.version
+    ));
+    let source_file = tempfile::Builder::new().suffix(".rs").tempfile()?;
+    fs::write(source_file.path(), source)?;
+    let mut bindings = Builder::new()
+        .with_src(source_file.path())
+        .with_config(config)
+        .generate()
+        .context("cbindgen cannot read the expanded crate, build/header/expanded.rs")?;
+
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+
+    bindings.config.header = None;
+    bindings.config.include_guard = None;
+    bindings.config.cpp_compat = false;
+    bindings.config.sys_includes.clear();
+    bindings.config.after_includes = None;
+    bindings.config.documentation = false;
+    let mut bare = Vec::new();
+    bindings.write(&mut bare);
+    Ok((
+        String::from_utf8(header)?,
+        declarations(&String::from_utf8(bare)?)?,
+    ))
+}
+
+/// What CFFI's parser accepts of cbindgen's C: no conditions, and constants that are
+/// integers. Sized enums come as C before C23 spells them.
+fn declarations(c: &str) -> Result<String> {
+    let mut kept = String::new();
+    let mut conditions = Vec::new();
+    for line in c.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["#if", "__STDC_VERSION__", ">=", "202311L"] | ["#ifdef", "__cplusplus"] => {
+                conditions.push(false)
+            }
+            ["#ifndef", "__cplusplus"] => conditions.push(true),
+            ["#else", ..] => match conditions.last_mut() {
+                Some(condition) => *condition = !*condition,
+                None => bail!("cbindgen wrote an #else without an #if"),
+            },
+            ["#endif", ..] => {
+                conditions.pop();
+            }
+            _ if conditions.contains(&false) => {}
+            ["#define", name, ref value @ ..] => match integer(&value.join(" ")) {
+                Some(value) => kept += &format!("#define {name} {value}\n"),
+                None => println!("note: {name} is not an integer: C sees it, Python does not"),
+            },
+            [directive, ..] if directive.starts_with('#') => bail!(
+                "`{line}`: what is exported must be the same on every platform, without conditions"
+            ),
+            _ => {
+                if line
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .any(|word| word == "long")
+                {
+                    bail!(
+                        "`{}`: `long` has another width on Windows; export a type of fixed width",
+                        line.trim()
+                    );
+                }
+                kept += line;
+                kept.push('\n');
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// The value of a constant, as CFFI accepts it.
+fn integer(value: &str) -> Option<&str> {
+    match value {
+        "true" => Some("1"),
+        "false" => Some("0"),
+        _ => {
+            let digits = value.strip_prefix('-').unwrap_or(value);
+            let digits = digits.trim_end_matches(['u', 'U', 'l', 'L']);
+            let (digits, radix) = match digits.strip_prefix("0x") {
+                Some(digits) => (digits, 16),
+                None => (digits, 10),
+            };
+            u64::from_str_radix(digits, radix).ok().map(|_| value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_as_c99() {
+        let c = "enum E\n#if __STDC_VERSION__ >= 202311L\n  : uint8_t\n#endif // x\n {\n  A,\n};\n\
+                 #if __STDC_VERSION__ >= 202311L\ntypedef enum E E;\n#else\ntypedef uint8_t E;\n#endif\n";
+        assert_eq!(
+            declarations(c).unwrap(),
+            "enum E\n {\n  A,\n};\ntypedef uint8_t E;\n"
+        );
+    }
+
+    #[test]
+    fn a_condition_of_the_platform_is_refused() {
+        let error = declarations("#if defined(WINDOWS)\nint f(void);\n#endif\n").unwrap_err();
+        assert!(error.to_string().contains("every platform"), "{error}");
+    }
+
+    #[test]
+    fn a_type_without_fixed_width_is_refused() {
+        let error = declarations("long f(void);").unwrap_err();
+        assert!(error.to_string().contains("long f(void)"), "{error}");
+        assert!(declarations("int longest(void);").is_ok());
+    }
+
+    #[test]
+    fn constants_are_integers() {
+        let c = "#define A -1\n#define B 0xffULL\n#define C true\n#define D 1.5\n#define E \"e\"\n";
+        assert_eq!(
+            declarations(c).unwrap(),
+            "#define A -1\n#define B 0xffULL\n#define C 1\n"
+        );
+    }
+}

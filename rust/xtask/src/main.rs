@@ -1,0 +1,64 @@
+//! The pipeline tool of the Makefile's verbs. Dispatch only.
+
+mod build;
+mod header;
+mod pipeline;
+mod project;
+mod targets;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use project::Project;
+
+/// Builds, checks and packs the library. Each verb has a Make target of its name.
+#[derive(Parser)]
+#[command(name = "xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Generate the C header, _ffi.py and _ffi.pyi from the Rust source
+    Header {
+        /// Change nothing; fail when a file is out of date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the library and put it into the package's lib folder
+    Lib {
+        /// The target triple; this machine's when none is named
+        target: Option<String>,
+    },
+    /// Build, repair, check and run wheels, into dist/
+    Wheels {
+        /// Target triples, separated by spaces or commas; this machine's when none is named
+        targets: Vec<String>,
+    },
+    /// Pack the source distribution, into dist/
+    Sdist,
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let project = Project::find()?;
+    match cli.verb {
+        Verb::Header { check } => header::run(&project, check),
+        Verb::Lib { target } => pipeline::lib(&project, target.as_deref()),
+        Verb::Wheels { targets } => pipeline::wheels(&project, &targets),
+        Verb::Sdist => pipeline::sdist(&project),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The project's places and names, and how its commands are run.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{bail, ensure, Context, Result};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// How much of a failed command's output an error repeats.
+const TAIL_LINES: usize = 20;
+
+pub struct Project {
+    pub root: PathBuf,
+    /// The library crate's folder.
+    pub rust: PathBuf,
+    /// The Python project's folder.
+    pub python: PathBuf,
+    pub version: String,
+    /// The Python package, the library's stem and the prefix of its C symbols.
+    pub module: String,
+    _lock: File,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+}
+
+impl Project {
+    /// The project around the working directory. One xtask runs in it at a time.
+    pub fn find() -> Result<Project> {
+        let here = env::current_dir()?;
+        let root = here
+            .ancestors()
+            .find(|folder| folder.join("ci/targets.toml").is_file())
+            .with_context(|| {
+                format!(
+                    "{} is not inside the project: no folder above it holds ci/targets.toml",
+                    here.display()
+                )
+            })?
+            .to_owned();
+        let rust = root.join("rust");
+        let path = rust.join("Cargo.toml");
+        let manifest: Manifest = toml::from_str(&read(&path)?)
+            .with_context(|| format!("{} is not a package's manifest", path.display()))?;
+        let Package { name, version } = manifest.package;
+        let build = root.join("build");
+        fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
+        let lock = File::create(build.join(".lock"))
+            .with_context(|| format!("cannot write to {}", build.display()))?;
+        if lock.try_lock().is_err() {
+            eprintln!("waiting for another run to finish in {}", root.display());
+            lock.lock().context("cannot lock the build folder")?;
+        }
+        Ok(Project {
+            python: root.join("python"),
+            module: name.replace('-', "_"),
+            root,
+            rust,
+            version,
+            _lock: lock,
+        })
+    }
+
+    pub fn package(&self) -> PathBuf {
+        self.python.join(&self.module)
+    }
+
+    pub fn dist(&self) -> PathBuf {
+        self.root.join("dist")
+    }
+
+    /// A program of `.venv`.
+    pub fn tool(&self, name: &str) -> Result<PathBuf> {
+        let folder = if cfg!(windows) { "Scripts" } else { "bin" };
+        let path = self
+            .root
+            .join(".venv")
+            .join(folder)
+            .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+        ensure!(
+            path.is_file(),
+            "{} is missing: run `make venv`",
+            self.relative(&path)
+        );
+        Ok(path)
+    }
+
+    /// A command that finds the tools of `.venv` first, and is told the time of the
+    /// commit, so that what it packs does not depend on when it ran.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
+        let mut path = vec![self.tool("python")?.parent().unwrap().to_owned()];
+        path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.root)
+            .env("PATH", env::join_paths(path)?)
+            .env("SOURCE_DATE_EPOCH", self.source_date_epoch()?.to_string())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/),
+    /// else the time of the last commit, else the first moment that a zip file can say.
+    pub fn source_date_epoch(&self) -> Result<u64> {
+        const ZIP_EPOCH: u64 = 315_532_800; // 1980-01-01T00:00:00Z
+        let seconds = match env::var("SOURCE_DATE_EPOCH") {
+            Ok(text) => text.trim().parse().with_context(|| {
+                format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds")
+            })?,
+            Err(_) => Command::new("git")
+                .args(["log", "-1", "--format=%ct"])
+                .current_dir(&self.root)
+                .stderr(Stdio::null())
+                .output()
+                .ok()
+                .and_then(|output| String::from_utf8(output.stdout).ok()?.trim().parse().ok())
+                .unwrap_or(ZIP_EPOCH),
+        };
+        Ok(seconds.max(ZIP_EPOCH))
+    }
+
+    pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}
+
+pub fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes the whole file or nothing.
+pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    let folder = path.parent().expect("a file has a folder");
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(contents.as_ref())?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.as_file()
+                .set_permissions(fs::Permissions::from_mode(0o644))?;
+        }
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Runs a command with its output in a log file. When it fails, the error ends with the
+/// last lines that it printed.
+pub fn run(command: &mut Command, log: &Path) -> Result<()> {
+    run_to(command, log, None)
+}
+
+/// The same, with standard output in a file of its own.
+pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Result<()> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .with_context(|| format!("cannot write {}", log.display()))?;
+    let begin = file.metadata()?.len();
+    writeln!(file, "$ {}", shown(command))?;
+    command
+        .stdout(match stdout {
+            Some(path) => File::create(path)?,
+            None => file.try_clone()?,
+        })
+        .stderr(file.try_clone()?);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", Path::new(command.get_program()).display()))?;
+    if !status.success() {
+        let text = fs::read(log)?;
+        let text = String::from_utf8_lossy(&text[begin as usize..]);
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
+        bail!(
+            "a command failed ({status}); the whole log is {}\n  {tail}",
+            log.display()
+        );
+    }
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A digest of files by name and content, for "did anything change?".
+#[derive(Default)]
+pub struct Inputs(Sha256);
+
+impl Inputs {
+    pub fn text(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
+    }
+
+    /// A file, or every file below a folder.
+    pub fn path(&mut self, path: &Path) -> Result<()> {
+        if !path.is_dir() {
+            self.text(&sha256(path)?);
+            return Ok(());
+        }
+        let mut names = fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        for name in names.iter().filter(|name| *name != "__pycache__") {
+            self.text(&name.to_string_lossy());
+            self.path(&path.join(name))?;
+        }
+        Ok(())
+    }
+
+    pub fn digest(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+pub fn sha256(path: &Path) -> Result<String> {
+    let contents = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex(&Sha256::digest(contents)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
