@@ -127,9 +127,8 @@ def copy(source, destination, mode=0o644):
 
 
 def write_stamp(**contents):
-    with replacing(STAMP) as temporary:
-        with open(temporary, "w") as file:
-            json.dump(contents, file, indent=1, sort_keys=True)
+    with replacing(STAMP) as temporary, open(temporary, "w") as file:
+        json.dump(contents, file, indent=1, sort_keys=True)
 
 
 def read_stamp():
@@ -204,8 +203,8 @@ class build_library(Command):
     def stale(self, ready):
         """Why the library at `ready` cannot be used; None when it can."""
         if not os.path.lexists(ready):
-            others = [name for name in os.listdir(LIB) if os.path.splitext(name)[1] in
-                      (".so", ".dylib", ".dll")] if os.path.isdir(LIB) else []  # fmt: skip
+            names = os.listdir(LIB) if os.path.isdir(LIB) else []
+            others = [name for name in names if name.endswith((".so", ".dylib", ".dll"))]
             return "%s is missing%s" % (ready, "; there is " + others[0] if others else "")
         found = self.read(ready)
         if not self.wanted.runs(found):
@@ -366,9 +365,7 @@ class Sdist(sdist):
 
     def make_archive(self, base_name, format, root_dir=None, base_dir=None, *args, **kwargs):
         if format != "gztar":
-            return sdist.make_archive(
-                self, base_name, format, root_dir, base_dir, *args, **kwargs
-            )
+            return sdist.make_archive(self, base_name, format, root_dir, base_dir, *args, **kwargs)
         names = []
         for folder, _, files in os.walk(base_dir):
             names += [os.path.join(folder, name) for name in files]
@@ -381,16 +378,13 @@ class Sdist(sdist):
             return member
 
         path = base_name + ".tar.gz"
-        with replacing(path) as temporary:
-            with open(temporary, "wb") as file:
-                # No name and no time in gzip's header.
-                with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:
-                    archive = tarfile.open(
-                        fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT
-                    )
-                    for name in sorted(names):
-                        archive.add(name, name.replace(os.sep, "/"), filter=clean)
-                    archive.close()
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            # No name and no time in gzip's header.
+            with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:
+                archive = tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT)
+                for name in sorted(names):
+                    archive.add(name, name.replace(os.sep, "/"), filter=clean)
+                archive.close()
         return path
 
 

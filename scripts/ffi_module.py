@@ -13,7 +13,9 @@ from pycparser import c_ast, c_parser
 
 NOTICE = "# Generated from rust/src by `make header`: edit the Rust source instead.\n"
 
-STUB = NOTICE + '''\
+STUB = (
+    NOTICE
+    + '''\
 """The exported C functions, as CFFI sees them. The C header documents each of them."""
 
 import _cffi_backend
@@ -27,13 +29,17 @@ ffi: _cffi_backend.FFI
 
 class Lib:
 '''
+)
 
 # What the parser must know of <stdbool.h>, <stddef.h> and <stdint.h>.
-PRELUDE = "".join(
-    f"typedef {'unsigned' if name[0] in 'us' else ''} int {name};\n"
-    for name in ["size_t", "intptr_t", "uintptr_t", "ptrdiff_t"]
-    + [f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)]
-) + "typedef _Bool bool;\n"
+PRELUDE = (
+    "".join(
+        f"typedef {'unsigned' if name[0] in 'us' else ''} int {name};\n"
+        for name in ["size_t", "intptr_t", "uintptr_t", "ptrdiff_t"]
+        + [f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    )
+    + "typedef _Bool bool;\n"
+)
 
 
 def python_type(node, typedefs, argument):
@@ -96,7 +102,7 @@ def main():
     out = folder / "_ffi.py"
     ffi.emit_python_code(str(out))
     out.write_text(
-        f"{NOTICE}# ruff: noqa\n"
+        f"{NOTICE}"
         f"ABI = {abi!r}\nVERSION = {version!r}\n\n"
         + out.read_text().replace("# auto-generated file\n", "", 1)
     )

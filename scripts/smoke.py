@@ -1,10 +1,9 @@
-# -*- coding: utf-8 -*-
 """Runs the installed package through its public API. Python 2.7 and 3.x.
 
 Prints one line and exits 0, or fails with what was wrong.
 """
 
-from __future__ import print_function
+from __future__ import print_function, unicode_literals
 
 import platform
 import subprocess
@@ -12,7 +11,7 @@ import sys
 
 import hello_pyrust
 
-NAME = u"Zo\u00eb \u2603 \U0001f980"
+NAME = "Zo\u00eb \u2603 \U0001f980"
 
 
 def equal(found, expected):
@@ -31,10 +30,10 @@ def raises(error, function, *arguments):
 def main():
     code = "import sys, hello_pyrust; sys.exit(hello_pyrust.hello() != 42)"
     printed = subprocess.check_output([sys.executable, "-c", code])
-    equal(printed.decode("utf-8").splitlines(), [u"Hello Python from Rust!"])
+    equal(printed.decode("utf-8").splitlines(), ["Hello Python from Rust!"])
 
-    equal(hello_pyrust.greeting(NAME), u"Hello " + NAME + u" from Rust!")
-    raises(ValueError, hello_pyrust.greeting, u"a\0b")
+    equal(hello_pyrust.greeting(NAME), "Hello " + NAME + " from Rust!")
+    raises(ValueError, hello_pyrust.greeting, "a\0b")
     raises(TypeError, hello_pyrust.greeting, 1)
 
     equal(tuple(hello_pyrust.count(bytearray(b"one\ntwo\n"))), (8, 2, "ascii"))
@@ -53,7 +52,7 @@ def main():
     raises(KeyError, hello_pyrust.countdown, 3, {}.pop)
 
     with hello_pyrust.Guest(NAME) as guest:
-        equal(guest.greet(), u"Hello " + NAME + u" from Rust! (visit 1)")
+        equal(guest.greet(), "Hello " + NAME + " from Rust! (visit 1)")
         equal(guest.visits, 1)
     raises(ValueError, guest.greet)
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-def hello(who=u"Python"):
+def hello(who="Python"):
     """Prints `Hello <who> from Rust!` to the process's standard output, returns 42 (int).
 
     who: text. Raises ValueError for a NUL character in it, OSError when standard output
@@ -35,7 +35,7 @@ def hello(who=u"Python"):
     return check(lib.hello_pyrust_hello(text_in(who)), -1)
 
 
-def greeting(who=u"Python"):
+def greeting(who="Python"):
     """The text that hello() prints, without the line feed.
 
     who: text. Raises ValueError for a NUL character in it.
@@ -91,7 +91,9 @@ def countdown(start, step):
     raised = []
 
     def on_error(_, error, traceback):
-        raised.append(error.with_traceback(traceback) if hasattr(error, "with_traceback") else error)
+        raised.append(
+            error.with_traceback(traceback) if hasattr(error, "with_traceback") else error
+        )
 
     @ffi.callback("hello_pyrust_Step", error=1, onerror=on_error)
     def call(_, number):

@@ -1,5 +1,4 @@
 # Generated from rust/src by `make header`: edit the Rust source instead.
-# ruff: noqa
 ABI = '9dabd41c95676f83'
 VERSION = '0.1.0'
 

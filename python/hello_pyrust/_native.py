@@ -5,12 +5,17 @@ import sys
 
 from ._ffi import ABI, ffi
 
-NAMES = {"win32": "hello_pyrust.dll", "cygwin": "hello_pyrust.dll", "darwin": "libhello_pyrust.dylib"}
+NAMES = {
+    "win32": "hello_pyrust.dll",
+    "cygwin": "hello_pyrust.dll",
+    "darwin": "libhello_pyrust.dylib",
+}
 PATH = os.path.join(
     os.path.dirname(os.path.abspath(__file__)),
     "lib",
     NAMES.get(sys.platform, "libhello_pyrust.so"),
 )
+TEXT = type(b"".decode("ascii"))  # Python 2: unicode
 REMEDY = (
     "In a source checkout run `make dev`; otherwise "
     "`python -m pip install --force-reinstall --no-cache-dir hello-pyrust`."
@@ -55,7 +60,7 @@ ERRORS = {
 def text_in(value):
     """What a `const char *` argument takes: the UTF-8 of a text. Python 2's `str` passes
     as it is."""
-    if isinstance(value, type(u"")):
+    if isinstance(value, TEXT):
         value = value.encode("utf-8")
     elif not (str is bytes and isinstance(value, str)):
         raise TypeError("expected text, not %s" % type(value).__name__)
