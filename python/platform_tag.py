@@ -55,7 +55,7 @@ class Platform(collections.namedtuple("Platform", "system arch libc version")):
 
     @property
     def tag(self):
-        """The platform tag before repair: linux_…, macosx_…, win…"""
+        """The platform tag before repair: linux_*, macosx_*, win*"""
         if self.system == "linux":
             return "linux_" + self.arch
         if self.system == "macos":
@@ -115,7 +115,9 @@ def of_interpreter():
         # The kernel under a 32-bit Python may be a 64-bit one: the program's file knows.
         program = "/proc/self/exe"
         found = _elf(_read(program if os.path.exists(program) else sys.executable), True)
-        try:
+        if found.libc:
+            return found
+        try:  # A program that is linked statically, or started through its loader.
             libc = "glibc" if os.confstr("CS_GNU_LIBC_VERSION") else "musl"
         except (ValueError, OSError):
             libc = "musl"

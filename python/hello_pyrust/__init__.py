@@ -43,9 +43,12 @@ def greeting(who="Python"):
     return text_out(lib.hello_pyrust_greeting_new(text_in(who)))
 
 
-Tally = collections.namedtuple("Tally", "bytes lines encoding")
-Tally.__doc__ = """What count() found: bytes (int), lines (int, line feeds), and encoding,
-the narrowest that fits all of them: "ascii", "utf-8" or "binary"."""
+class Tally(collections.namedtuple("Tally", "bytes lines encoding")):
+    """What count() found: bytes (int), lines (int, line feeds), and encoding, the narrowest
+    that fits all of them: "ascii", "utf-8" or "binary"."""
+
+    __slots__ = ()
+
 
 ENCODINGS = {
     lib.hello_pyrust_Encoding_Ascii: "ascii",

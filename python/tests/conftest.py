@@ -1,0 +1,293 @@
+"""What the tests share: the interpreters of the machine, copies of the project, and the
+table that says which interpreter ran what."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "hello_pyrust"
+BIN = Path(sys.executable).parent
+HOST_PLATFORM = sysconfig.get_platform().replace("-", "_")  # linux_x86_64
+
+# Every Python that a wheel promises to serve. The first ones are missed when they are not
+# there; the others are used when they are.
+EXPECTED = ["2.7"] + [f"3.{minor}" for minor in range(6, 14)] + ["pypy3"]
+EXTRA = ["3.13t", "3.14", "3.14t", "3.15", "pypy"]
+SCENARIOS = ["wheel", "sdist", "develop"]
+
+IDENTIFY = """
+import json, platform, sys
+v = "%d.%d" % sys.version_info[:2]
+free = getattr(sys, "abiflags", "").count("t")
+pypy = platform.python_implementation() == "PyPy"
+name = ("pypy3" if sys.version_info[0] > 2 else "pypy") if pypy else v + "t" * free
+print(json.dumps([name, platform.python_implementation() + " " + platform.python_version()]))
+"""
+
+
+class Failed(AssertionError):
+    """A command ended otherwise than expected. The text is all that it printed."""
+
+
+def clean_environment(**changes):
+    """This environment without what would reach into a build from outside."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match(
+            "CARGO_(BUILD|PKG|MANIFEST|TARGET)|PYTHON|RUSTFLAGS|SOURCE_DATE|VIRTUAL_ENV", name
+        )
+    }
+    environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **changes)
+    return environment
+
+
+def run(*command, cwd, env=None, fails=False, timeout=600):
+    """Runs a command; returns all that it printed."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=env or clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout,
+    )
+    text = done.stdout.decode("utf-8", "replace")
+    if (done.returncode != 0) != fails:
+        raise Failed(f"exit code {done.returncode} of {command}:\n{text}")
+    if fails and done.returncode < 0:
+        raise Failed(f"signal {-done.returncode} ended {command}:\n{text}")
+    return text
+
+
+# ---- Interpreters -----------------------------------------------------------------------
+
+
+def find_interpreters():
+    """{name: (path, "Implementation x.y.z")} of the Pythons that pyenv and PATH have."""
+    folders = []
+    pyenv = shutil.which("pyenv")
+    if pyenv:
+        root = Path(subprocess.check_output([pyenv, "root"], text=True).strip())
+        folders += sorted(root.glob("versions/*/bin"))
+    # pyenv's shims find nothing but what is activated, and .venv is not a bare Python.
+    folders += [
+        Path(folder)
+        for folder in os.environ.get("PATH", "").split(os.pathsep)
+        if Path(folder).name != "shims" and Path(folder) != BIN
+    ]
+    found = {}
+    for folder in folders:
+        for name in EXPECTED + EXTRA:
+            path = folder / (name if name.startswith("pypy") else "python" + name)
+            if name not in found and os.access(path, os.X_OK):
+                answer = subprocess.run([path, "-c", IDENTIFY], capture_output=True, text=True)
+                if answer.returncode == 0:
+                    identity, version = json.loads(answer.stdout)
+                    if identity == name:
+                        found[name] = (path, version)
+    return found
+
+
+def pytest_configure(config):
+    """The workers of xdist take over what the first process found."""
+    inherited = getattr(config, "workerinput", {}).get("interpreters")
+    config.interpreters = (
+        json.loads(inherited)
+        if inherited
+        else {name: (str(path), version) for name, (path, version) in find_interpreters().items()}
+    )
+
+
+def pytest_configure_node(node):
+    node.workerinput["interpreters"] = json.dumps(node.config.interpreters)
+
+
+def pytest_generate_tests(metafunc):
+    if "interpreter" in metafunc.fixturenames:
+        found = metafunc.config.interpreters
+        names = EXPECTED + [name for name in EXTRA if name in found]
+        metafunc.parametrize("interpreter", names, indirect=True)
+
+
+class Interpreter:
+    def __init__(self, name, path, version):
+        self.name, self.path, self.version = name, path, version
+        self.number = tuple(int(part) for part in version.split()[1].split(".")[:2])
+
+    def environment(self, folder):
+        """A fresh virtual environment with a pip that knows manylinux2014 tags."""
+        if self.number >= (3, 12):  # virtualenv's pip for 2.7 and 3.6 is too old for these.
+            run(self.path, "-m", "venv", folder, cwd=folder.parent)
+        else:
+            tool = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update"]
+            run(*tool, "--python", self.path, folder, cwd=folder.parent)
+        return Environment(folder)
+
+
+class Environment:
+    def __init__(self, folder):
+        self.folder = folder
+        self.bin = folder / "bin"
+        self.python = self.bin / "python"
+
+    def pip(self, *words, cwd=None, **options):
+        return run(self.python, "-m", "pip", *words, cwd=cwd or self.folder, **options)
+
+    def check(self, **options):
+        """Runs the installed package: its module, its command, the whole public API."""
+        greeting = "Hello Python from Rust!\n"
+        options.setdefault("cwd", self.folder)
+        assert run(self.python, "-m", PACKAGE, **options) == greeting
+        assert run(self.bin / "hello-pyrust", **options) == greeting
+        assert " runs on " in run(self.python, ROOT / "scripts/smoke.py", **options)
+
+    def greeting(self):
+        code = "import hello_pyrust; print(hello_pyrust.greeting())"
+        return run(self.python, "-c", code, cwd=self.folder).strip()
+
+
+@pytest.fixture
+def interpreter(request, record_property):
+    name = request.param
+    found = request.config.interpreters.get(name)
+    if not found:
+        pytest.skip(f"this machine has no Python {name}")
+    record_property("interpreter", f"{name} ({found[1]})")
+    return Interpreter(name, *found)
+
+
+# ---- What is tested ---------------------------------------------------------------------
+
+
+def only(pattern):
+    found = sorted(ROOT.glob(pattern))
+    assert len(found) == 1, f"{pattern}: {found}; `make test` makes it first"
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def wheel():
+    return only(f"dist/{PACKAGE}-*-py2.py3-none-*.whl")
+
+
+@pytest.fixture(scope="session")
+def sdist():
+    return only(f"dist/{PACKAGE}-*.tar.gz")
+
+
+class Cargo:
+    """A `cargo` first on PATH that writes down its arguments; the real one, or none."""
+
+    def __init__(self, folder, works):
+        folder.mkdir()
+        self.log = folder / "calls"
+        program = folder / "cargo"
+        real = shutil.which("cargo")
+        last = f'exec "{real}" "$@"' if works else 'echo "cargo was called" >&2; exit 99'
+        program.write_text(f'#!/bin/sh\necho "$*" >> "{self.log}"\n{last}\n')
+        program.chmod(0o755)
+        self.environment = clean_environment(
+            PATH=f"{folder}{os.pathsep}{os.environ['PATH']}", CARGO_NET_OFFLINE="true"
+        )
+        self.environment.pop("CARGO", None)
+
+    @property
+    def calls(self):
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def working_cargo(tmp_path):
+    return Cargo(tmp_path / "working cargo", works=True)
+
+
+@pytest.fixture
+def failing_cargo(tmp_path):
+    return Cargo(tmp_path / "failing cargo", works=False)
+
+
+class Project:
+    """A copy of the working tree, without what builds left in it."""
+
+    def __init__(self, folder):
+        self.root = folder
+        shutil.copytree(
+            ROOT,
+            folder,
+            ignore=lambda path, names: [
+                name
+                for name in names
+                if name in {".git", ".venv", "target", "build", "dist", "__pycache__"}
+                or name.endswith((".egg-info", ".so", ".dylib", ".dll", "stamp.json"))
+            ],
+        )
+        self.python = folder / "python"
+        self.lib = self.python / PACKAGE / "lib"
+        self.source = folder / "rust/src/lib.rs"
+        self.library = self.lib / f"lib{PACKAGE}.so"
+
+    def edit(self, path, old, new):
+        text = path.read_text()
+        assert old in text, (path, old)
+        path.write_text(text.replace(old, new))
+
+    def setup(self, *words, **options):
+        return run(sys.executable, "setup.py", *words, cwd=self.python, **options)
+
+    def wheel(self, **options):
+        """Builds a wheel with setup.py; returns its path."""
+        shutil.rmtree(self.python / "dist", ignore_errors=True)
+        self.output = self.setup("bdist_wheel", **options)
+        (wheel,) = (self.python / "dist").iterdir()
+        return wheel
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """A library of the current sources, with its stamp: (library, stamp)."""
+    project = Project(tmp_path_factory.mktemp("built") / "project")
+    project.setup("build_library", "--inplace")
+    return project.library, project.lib / "stamp.json"
+
+
+# ---- The table --------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter):
+    rows = {}
+    words = {"passed": "ok", "failed": "FAILED", "skipped": "not run", "error": "FAILED"}
+    for outcome, word in words.items():
+        for report in terminalreporter.stats.get(outcome, []):
+            properties = dict(getattr(report, "user_properties", ()))
+            scenario = properties.get("scenario")
+            match = re.search(r"\[([^\]]+)\]$", getattr(report, "nodeid", ""))
+            if scenario and match:
+                row = rows.setdefault(match.group(1), {})
+                row["name"] = properties.get("interpreter", row.get("name"))
+                # A failed test can pass its teardown: the worse word stays.
+                if row.get(scenario) != "FAILED":
+                    row[scenario] = word
+    if not rows:
+        return
+    terminalreporter.section("which interpreter ran what")
+    order = EXPECTED + EXTRA
+    terminalreporter.write_line("{:<26}".format("") + "".join(f"{s:<10}" for s in SCENARIOS))
+    for name in sorted(rows, key=order.index):
+        row = rows[name]
+        cells = "".join("{:<10}".format(row.get(scenario, "not run")) for scenario in SCENARIOS)
+        terminalreporter.write_line("{:<26}".format(row["name"] or f"{name} (not found)") + cells)
