@@ -48,6 +48,8 @@ header: venv ## Generate the C header, _ffi.py and _ffi.pyi from the Rust source
 
 .PHONY: test
 test: venv ## Run every test, on every Python of the machine
+	$(XTASK) sdist
+	$(XTASK) wheels host
 	$(BIN)/python -m pytest --numprocesses auto python/tests
 
 .PHONY: lint

@@ -10,6 +10,7 @@ builds one. This file runs on end users' machines too, on Python 2.7 and 3.6 to 
 import contextlib
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -378,6 +379,8 @@ class Sdist(sdist):
             return member
 
         path = base_name + ".tar.gz"
+        if not os.path.isdir(os.path.dirname(path)):
+            os.makedirs(os.path.dirname(path))
         with replacing(path) as temporary, open(temporary, "wb") as file:
             # No name and no time in gzip's header.
             with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:
@@ -389,11 +392,14 @@ class Sdist(sdist):
 
 
 class Dist(Distribution):
+    def __init__(self, attrs=None):
+        Distribution.__init__(self, attrs)
+        # PEP 625; setuptools before 69.3 keeps the hyphen. An attribute, since distutils
+        # sets one, too, which hides a method.
+        self.get_fullname = lambda: "%s-%s" % (PACKAGE, self.get_version())
+
     def has_ext_modules(self):
         return True  # The package goes where platform-dependent ones go.
-
-    def get_fullname(self):  # PEP 625; setuptools before 69.3 kept the hyphen.
-        return "%s-%s" % (self.get_name().replace("-", "_"), self.get_version())
 
 
 @contextlib.contextmanager
@@ -432,9 +438,11 @@ def one_at_a_time():
             del os.environ["HELLO_PYRUST_BUILDS"]
 
 
-with one_at_a_time():
+with one_at_a_time(), io.open("README.md", encoding="utf-8") as readme:
     setup(
         version=generated("VERSION"),
+        # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.
+        long_description=readme.read(),
         distclass=Dist,
         cmdclass={
             "bdist_wheel": BdistWheel,

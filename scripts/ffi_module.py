@@ -5,6 +5,7 @@ Usage: ffi_module.py MODULE VERSION ABI DECLARATIONS FOLDER
 `xtask header` calls it with the declarations that cbindgen wrote.
 """
 
+import keyword
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ STUB = (
     + '''\
 """The exported C functions, as CFFI sees them. The C header documents each of them."""
 
+from typing import type_check_only
+
 import _cffi_backend
 from _cffi_backend import _CDataBase as CData  # an object of C, owned or not
 
@@ -27,6 +30,7 @@ ABI: str
 VERSION: str
 ffi: _cffi_backend.FFI
 
+@type_check_only
 class Lib:
 '''
 )
@@ -84,7 +88,9 @@ def stub(declarations):
         for argument in function.type.args.params if function.type.args else []:
             if isinstance(argument, c_ast.Decl):
                 kind = python_type(argument.type, typedefs, argument=True)
-                arguments.append(f"{argument.name}: {kind}")
+                # Only the position counts, so a word of Python may be spelt otherwise.
+                name = argument.name + "_" * keyword.iskeyword(argument.name)
+                arguments.append(f"{name}: {kind}")
         if len(arguments) > 1:
             arguments.append("/")
         result = python_type(function.type.type, typedefs, argument=False)

@@ -1,6 +1,8 @@
 # Generated from rust/src by `make header`: edit the Rust source instead.
 """The exported C functions, as CFFI sees them. The C header documents each of them."""
 
+from typing import type_check_only
+
 import _cffi_backend
 from _cffi_backend import _CDataBase as CData  # an object of C, owned or not
 
@@ -10,6 +12,7 @@ ABI: str
 VERSION: str
 ffi: _cffi_backend.FFI
 
+@type_check_only
 class Lib:
     HELLO_PYRUST_ANSWER: int
     hello_pyrust_Encoding_Ascii: int

@@ -36,7 +36,7 @@ def _load():
     try:
         # Safe to call whatever the library is: it takes nothing, and returns static text.
         abi = ffi.string(lib.hello_pyrust_abi()).decode("ascii")
-    except AttributeError:
+    except (AttributeError, ffi.error):
         raise ImportError("the library %s is not hello_pyrust's. %s" % (PATH, REMEDY))
     if abi != ABI:
         raise ImportError(

@@ -1,0 +1,217 @@
+"""The sdist and the wheel themselves: what is in them, who can build them, same bytes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pytest
+from conftest import BIN, PACKAGE, ROOT, Interpreter, Project, clean_environment, run
+
+XTASK = ["cargo", "run", "--quiet", "--locked", "--manifest-path", ROOT / "rust/xtask/Cargo.toml"]
+
+
+def members(sdist):
+    with tarfile.open(sdist) as archive:
+        return sorted(member.name.split("/", 1)[1] for member in archive if member.isfile())
+
+
+@pytest.fixture(scope="session")
+def unpacked(sdist, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder)
+    (tree,) = folder.iterdir()
+    return tree
+
+
+def xtask(project, *words, **options):
+    """The pipeline of a copy of the project, with this project's tools."""
+    venv = project.root / ".venv"
+    if not venv.exists():
+        venv.symlink_to(ROOT / ".venv")
+    return run(*XTASK, "--", *words, cwd=project.root, **options)
+
+
+# ---- The wheel ---------------------------------------------------------------------------
+
+
+def test_the_wheel_is_named_and_filled_as_promised(wheel):
+    platforms = wheel.name[:-4].split("-")[-1]
+    assert platforms == "manylinux2014_x86_64.manylinux_2_17_x86_64"
+    with zipfile.ZipFile(wheel) as archive:
+        # auditwheel also writes entries for folders.
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        info = f"{wheel.name.split('-py2')[0]}.dist-info"
+        assert [name for name in names if "/lib/" in name] == [f"{PACKAGE}/lib/lib{PACKAGE}.so"]
+        assert {name.split("/")[0] for name in names} == {PACKAGE, info}
+        assert not [name for name in names if name.endswith((".rs", ".h", ".json", ".md"))]
+        text = archive.read(f"{info}/WHEEL").decode()
+        assert "Root-Is-Purelib: false" in text
+        tags = [line[5:] for line in text.splitlines() if line.startswith("Tag: ")]
+        assert sorted(tags) == sorted(
+            f"{python}-none-{platform}"
+            for python in ("py2", "py3")
+            for platform in platforms.split(".")
+        )
+        assert f"{info}/licenses/LICENSE" in names
+
+
+def test_the_wheel_needs_no_newer_glibc_than_its_tag_says(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        library = archive.extract(f"{PACKAGE}/lib/lib{PACKAGE}.so", tmp_path)
+    words = subprocess.check_output(["readelf", "--wide", "--version-info", library], text=True)
+    needed = [
+        tuple(int(part) for part in word[6:].split("."))
+        for word in words.split()
+        if word.startswith("GLIBC_")
+    ]
+    assert needed and max(needed) <= (2, 17)
+
+
+def test_two_clones_give_the_same_bytes(tmp_path):
+    """Whatever the folder, the umask, the time and what was built before."""
+    results = []
+    for name, umask in [("one", "022"), ("two é", "077")]:
+        project = Project(tmp_path / name)
+        if umask == "077":
+            for folder, _, names in os.walk(project.root):
+                for file in names:
+                    os.chmod(os.path.join(folder, file), 0o600)
+                    os.utime(os.path.join(folder, file), (1, 1))
+        (project.root / ".venv").symlink_to(ROOT / ".venv")
+        environment = clean_environment(SOURCE_DATE_EPOCH="1700000000")
+        script = f'umask {umask} && "$@" -- wheels && "$@" -- sdist'
+        run("sh", "-c", script, "sh", *XTASK, cwd=project.root, env=environment)
+        files = sorted((project.root / "dist").iterdir())
+        assert len(files) == 2
+        results.append([(file.name, file.read_bytes()) for file in files])
+    assert results[0] == results[1]
+
+
+def test_a_target_that_is_not_in_the_table_is_refused(project):
+    text = xtask(project, "wheels", "sparc-unknown-none", fails=True)
+    assert "no such target: sparc-unknown-none" in text
+    assert not (project.root / "dist").exists()
+
+
+def test_a_failing_build_shows_its_last_lines_and_leaves_dist_alone(project):
+    (project.root / "dist").mkdir()
+    project.edit(project.source, "pub const ANSWER: i32 = 42;", "pub const ANSWER: i32 = forty;")
+    text = xtask(project, "wheels", fails=True)
+    assert "cannot find value `forty`" in text and "the whole log is" in text
+    assert "no wheel for x86_64-unknown-linux-gnu" in text
+    assert list((project.root / "dist").iterdir()) == []
+
+
+def test_a_stale_version_is_an_error_that_names_make_header(project):
+    project.edit(project.root / "rust/Cargo.toml", 'version = "0.1.0"', 'version = "0.2.0"')
+    assert "make header" in xtask(project, "sdist", fails=True)
+
+
+# ---- The sdist ---------------------------------------------------------------------------
+
+
+def test_the_sdist_holds_the_package_and_the_crate(sdist):
+    crate = [
+        f"rust/{name}"
+        for name in ["Cargo.lock", "Cargo.toml", "cbindgen.toml", f"include/{PACKAGE}.h"]
+        + [f"src/{name}.rs" for name in ("ffi", "lib", "tests")]
+    ]
+    package = [
+        f"{PACKAGE}/{name}"
+        for name in ["__init__.py", "__init__.pyi", "__main__.py", "_ffi.py", "_ffi.pyi"]
+        + ["_native.py", "lib/README.md", "py.typed"]
+    ]
+    outer = ["LICENSE", "PKG-INFO", "README.md", "platform_tag.py"]
+    outer += ["pyproject.toml", "setup.cfg", "setup.py"]
+    assert members(sdist) == sorted(crate + package + outer)
+
+
+def test_every_way_to_an_sdist_gives_the_same_files(sdist, project, built, tmp_path, request):
+    for path in built:  # What a build left does not get in.
+        shutil.copy(path, project.lib)
+    for stray in ["rust/src/.lib.rs.swp", "python/stray.py", "rust/xtask/stray.rs"]:
+        (project.root / stray).write_text("")
+    project.setup("sdist", "--dist-dir", tmp_path / "setup.py")
+    run(
+        BIN / "python", "-m", "build", "--sdist", "--outdir", tmp_path / "build", cwd=project.python
+    )
+    ways = ["setup.py", "build"]
+    found = request.config.interpreters.get("2.7")
+    if found:
+        venv = Interpreter("2.7", *found).environment(tmp_path / "venv")
+        words = ["setup.py", "sdist", "--dist-dir", tmp_path / "2.7"]
+        run(venv.python, *words, cwd=project.python)
+        ways.append("2.7")
+    for way in ways:
+        (other,) = (tmp_path / way).iterdir()
+        assert other.name == sdist.name
+        assert members(other) == members(sdist), way
+
+
+def test_an_unpacked_sdist_makes_the_same_sdist(sdist, unpacked, tmp_path):
+    tree = shutil.copytree(unpacked, tmp_path / "tree")
+    run(sys.executable, "setup.py", "sdist", cwd=tree)
+    (other,) = (tree / "dist").iterdir()
+    assert members(other) == members(sdist)
+
+
+def test_an_sdist_builds_inside_somebody_elses_workspace(unpacked, tmp_path):
+    (tmp_path / "Cargo.toml").write_text('[workspace]\nmembers = ["other/*"]\n')
+    tree = shutil.copytree(unpacked, tmp_path / "other/tree")
+    run(sys.executable, "setup.py", "bdist_wheel", cwd=tree)
+    assert list((tree / "dist").glob("*.whl"))
+
+
+def test_an_sdist_builds_with_the_build_front_end(unpacked, working_cargo, tmp_path):
+    tree = shutil.copytree(unpacked, tmp_path / "tree")
+    command = [BIN / "python", "-m", "build", "--no-isolation"]
+    run(*command, cwd=tree, env=working_cargo.environment)  # an sdist, and a wheel from it
+    assert sorted(path.suffix for path in (tree / "dist").iterdir()) == [".gz", ".whl"]
+    (call,) = working_cargo.calls
+    assert " --locked " in call
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_uv_installs_the_sdist_and_the_editable_project(version, request, sdist, tmp_path):
+    found = request.config.interpreters.get(version)
+    if not found:
+        pytest.skip(f"this machine has no Python {version}")
+    uv = [BIN / "uv", "--quiet", "--no-progress"]
+    environment = clean_environment(UV_PYTHON_DOWNLOADS="never", UV_LINK_MODE="copy")
+    options = {"cwd": tmp_path, "env": environment}
+    run(*uv, "venv", "--python", found[0], tmp_path / "venv", **options)
+    python = tmp_path / "venv/bin/python"
+    run(*uv, "pip", "install", "--python", python, "--no-cache-dir", sdist, **options)
+    assert " runs on " in run(python, ROOT / "scripts/smoke.py", **options)
+
+    project = Project(tmp_path / "project")
+    for text in ["from Rust!", "from Rust again!"]:
+        project.edit(project.source, "from Rust!", text)
+        run(*uv, "pip", "install", "--python", python, "--editable", project.python, **options)
+        code = f"import {PACKAGE}; print({PACKAGE}.greeting())"
+        assert run(python, "-c", code, **options).strip() == f"Hello Python {text}"
+
+
+# ---- The crate and the tool --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crate", ["rust", "rust/xtask"])
+def test_cargo_test(crate):
+    text = run("cargo", "test", "--quiet", "--locked", cwd=ROOT / crate)
+    assert "test result: ok." in text
+
+
+def test_the_crate_builds_as_any_crate(project):
+    run("cargo", "build", "--manifest-path", "rust/Cargo.toml", cwd=project.root)
+
+
+def test_the_stubs_say_what_the_package_does(wheel, tmp_path):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path]
+    run(*pip, wheel, cwd=tmp_path)
+    command = [sys.executable, "-m", "mypy.stubtest", PACKAGE, "--ignore-missing-stub"]
+    text = run(*command, cwd=tmp_path, env=clean_environment(MYPYPATH=str(tmp_path)))
+    assert "Success" in text

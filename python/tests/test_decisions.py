@@ -1,0 +1,478 @@
+"""Prebuilt or cargo: each row of the decision table."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+from conftest import (
+    HOST_PLATFORM,
+    PACKAGE,
+    ROOT,
+    Interpreter,
+    Project,
+    clean_environment,
+    run,
+)
+
+LIBRARY = f"{PACKAGE}/lib/lib{PACKAGE}.so"
+HOST_TRIPLE = "x86_64-unknown-linux-gnu"
+
+
+@pytest.fixture
+def no_cargo(tmp_path):
+    """An environment in which there is no cargo and no rustc."""
+    (tmp_path / "empty").mkdir()
+    environment = clean_environment(PATH=str(tmp_path / "empty"))
+    environment.pop("CARGO", None)
+    return environment
+
+
+def packed(wheel):
+    """The bytes of the one library in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        libraries = [name for name in archive.namelist() if "/lib/" in name]
+        assert libraries == [LIBRARY]
+        return archive.read(LIBRARY)
+
+
+def place(project, built, stamp=True):
+    for path in built if stamp else built[:1]:
+        shutil.copy(path, project.lib)
+
+
+def patch(path, offset, replacement):
+    data = bytearray(path.read_bytes())
+    data[offset : offset + len(replacement)] = replacement
+    path.write_bytes(data)
+
+
+def patch_fingerprint(path):
+    offset = path.read_bytes().index(b"hello_pyrust.abi=") + len(b"hello_pyrust.abi=")
+    patch(path, offset, b"0" * 16)
+
+
+def change_signature(project):
+    """An export takes another type than `make header` saw."""
+    project.edit(
+        project.source,
+        "fn hello_pyrust_cakes_share(cakes: u32, guests: u32)",
+        "fn hello_pyrust_cakes_share(cakes: u64, guests: u64)",
+    )
+    project.edit(project.source, "i64::from(cakes / guests)", "(cakes / guests) as i64")
+
+
+# ---- lib/ is empty -----------------------------------------------------------------------
+
+
+def test_an_empty_lib_is_built_by_cargo(project):
+    wheel = project.wheel()
+    assert wheel.name.endswith(f"-py2.py3-none-{HOST_PLATFORM}.whl")
+    assert packed(wheel)[:4] == b"\x7fELF"
+    assert [path.name for path in project.lib.iterdir()] == ["README.md"]
+
+
+def test_neither_library_nor_cargo_is_one_clear_error(project, no_cargo):
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    for part in [f"{LIBRARY} is missing", "cargo", "pip 19.3", "glibc 2.17", "https://rustup.rs"]:
+        assert part in text
+    assert "Traceback" not in text
+
+
+def test_a_broken_cargo_is_not_a_missing_one(project, failing_cargo):
+    text = project.setup("bdist_wheel", env=failing_cargo.environment, fails=True)
+    assert "cargo failed (exit code 99)" in text
+
+
+def test_a_pip_that_copies_the_folder_is_told_what_to_do(project, request, tmp_path):
+    found = request.config.interpreters.get("2.7")
+    if not found:
+        pytest.skip("this machine has no Python 2.7, whose last pip copies the folder")
+    environment = Interpreter("2.7", *found).environment(tmp_path / "venv")
+    text = environment.pip("install", project.python, fails=True)
+    assert "pip 21.3" in text
+
+
+# ---- lib/ holds the right library --------------------------------------------------------
+
+
+def test_a_library_of_these_sources_is_used_without_cargo(project, built, no_cargo):
+    place(project, built)
+    assert packed(project.wheel(env=no_cargo)) == built[0].read_bytes()
+
+
+def test_cargo_is_not_called_for_a_library_of_these_sources(project, built, failing_cargo):
+    place(project, built)
+    assert packed(project.wheel(env=failing_cargo.environment)) == built[0].read_bytes()
+    assert failing_cargo.calls == []
+
+
+def test_a_library_without_sources_is_used(project, built, no_cargo):
+    place(project, built)
+    shutil.rmtree(project.root / "rust")
+    assert packed(project.wheel(env=no_cargo)) == built[0].read_bytes()
+
+
+def test_a_library_placed_by_hand_is_used(project, built, failing_cargo):
+    place(project, built, stamp=False)
+    project.edit(project.source, "from Rust!", "from other Rust!")
+    assert packed(project.wheel(env=failing_cargo.environment)) == built[0].read_bytes()
+    assert failing_cargo.calls == []
+
+
+def test_a_library_placed_by_hand_over_a_stamped_one_is_used(project, built, failing_cargo):
+    place(project, built)
+    with project.library.open("ab") as file:
+        file.write(b"placed by hand")
+    wheel = project.wheel(env=failing_cargo.environment)
+    assert packed(wheel) == built[0].read_bytes() + b"placed by hand"
+
+
+def test_an_editable_install_uses_what_make_lib_left(project, built, failing_cargo):
+    place(project, built)
+    project.setup("build_library", "--inplace", env=failing_cargo.environment)
+    assert failing_cargo.calls == []
+
+
+# ---- lib/ is stale -----------------------------------------------------------------------
+
+
+def test_a_stale_library_is_rebuilt(project, built):
+    place(project, built)
+    project.edit(project.source, "from Rust!", "from newer Rust!")
+    assert b" from newer Rust!" in packed(project.wheel())
+
+
+def test_a_new_source_file_makes_the_library_stale(project, built, no_cargo):
+    place(project, built)
+    (project.root / "rust/src/more.rs").write_text("")
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert "was built from other sources" in text
+
+
+def test_a_test_or_a_hidden_file_does_not_make_it_stale(project, built, no_cargo):
+    place(project, built)
+    (project.root / "rust/tests/more.rs").write_text("")
+    (project.root / "rust/src/.more.rs.swp").write_text("")
+    assert packed(project.wheel(env=no_cargo)) == built[0].read_bytes()
+
+
+def test_a_stale_library_without_cargo_is_an_error_that_says_so(project, built, no_cargo):
+    place(project, built)
+    project.edit(project.source, "from Rust!", "from newer Rust!")
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert f"{LIBRARY} was built from other sources" in text and "cargo" in text
+
+
+def test_a_library_placed_by_hand_with_another_abi_is_not_used(project, built, no_cargo):
+    place(project, built, stamp=False)
+    patch_fingerprint(project.library)
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert "has the ABI 0000000000000000" in text
+    assert b"hello_pyrust.abi=0000" not in packed(project.wheel())
+
+
+# ---- lib/ holds something else -----------------------------------------------------------
+
+
+def foreign(project, built):
+    place(project, built, stamp=False)
+    patch(project.library, 18, b"\xb7\0")  # e_machine: aarch64
+
+
+def test_a_library_for_another_platform_is_refused(project, built, no_cargo):
+    foreign(project, built)
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert f"{LIBRARY} is for linux aarch64 glibc, not for linux x86_64 glibc" in text
+
+
+def test_a_library_for_another_platform_is_rebuilt(project, built):
+    foreign(project, built)
+    assert packed(project.wheel())[18:20] == b"\x3e\0"
+
+
+def test_a_library_with_the_name_of_another_system_is_not_packed(project, built, no_cargo):
+    (project.lib / "hello_pyrust.dll").write_bytes(b"MZ")
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert f"{LIBRARY} is missing; there is hello_pyrust.dll" in text
+    place(project, built)
+    packed(project.wheel(env=no_cargo))
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "directory"])
+def test_what_is_no_library_is_an_error_that_names_the_file(project, built, kind):
+    if kind == "directory":
+        project.library.mkdir()
+    else:
+        whole = built[0].read_bytes()
+        project.library.write_bytes(
+            {"empty": b"", "text": b"#!/bin/sh\n", "truncated": whole[: len(whole) // 2]}[kind]
+        )
+    text = project.setup("bdist_wheel", fails=True)
+    assert f"{LIBRARY} is not a library: it " in text and "Traceback" not in text
+
+
+# ---- The ABI -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["wheel", "sdist", "editable", "develop"])
+def test_a_changed_signature_without_make_header_is_a_build_error(project, way, tmp_path):
+    change_signature(project)
+    if way == "sdist":
+        project.setup("sdist")
+        (sdist,) = (project.python / "dist").iterdir()
+        command = [
+            "-m",
+            "pip",
+            "install",
+            "--no-build-isolation",
+            "--target",
+            tmp_path / "t",
+            sdist,
+        ]
+    elif way == "editable":
+        command = ["-m", "pip", "install", "--no-build-isolation", "--prefix", tmp_path / "p"]
+        command += ["--editable", project.python]
+    else:
+        command = ["setup.py", {"wheel": "bdist_wheel", "develop": "build_library"}[way]]
+        command += ["--inplace"] if way == "develop" else []
+    text = run(sys.executable, *command, cwd=project.python, fails=True)
+    assert "_ffi.py is stale" in text and "make header" in text
+
+
+def test_a_changed_struct_without_make_header_is_a_build_error(project):
+    project.edit(project.source, "pub lines: u64", "pub lines: u32")
+    project.edit(project.source, ".count() as u64", ".count() as u32")
+    assert "make header" in project.setup("bdist_wheel", fails=True)
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.13", "pypy3"])
+def test_a_library_with_another_abi_is_an_import_error(version, request, wheel, tmp_path):
+    found = request.config.interpreters.get(version)
+    if not found:
+        pytest.skip(f"this machine has no Python {version}")
+    environment = Interpreter(version, *found).environment(tmp_path / "venv")
+    environment.pip("install", wheel)
+    code = f"import {PACKAGE}._native as native; print(native.PATH)"
+    library = run(environment.python, "-c", code, cwd=tmp_path).strip()
+
+    def import_error():
+        text = run(environment.python, "-m", PACKAGE, cwd=tmp_path, fails=True)
+        assert "ImportError" in text and library in text
+        return text
+
+    patch_fingerprint(type(tmp_path)(library))
+    text = import_error()
+    assert "is stale: its ABI is 0000000000000000" in text and "make header" in text
+
+    source = tmp_path / "other.c"
+    source.write_text("int other(void) { return 1; }\n")
+    run("cc", "-shared", "-fPIC", "-o", library, source, cwd=tmp_path)
+    assert "is not hello_pyrust's" in import_error()
+
+    with open(library, "w") as file:
+        file.write("no library")
+    assert "cannot be loaded" in import_error()
+
+    os.remove(library)
+    assert "is missing" in import_error()
+
+
+# ---- The target --------------------------------------------------------------------------
+
+
+def test_a_named_target_is_built_and_gives_the_tag(project, working_cargo):
+    environment = dict(working_cargo.environment, CARGO_BUILD_TARGET=HOST_TRIPLE)
+    wheel = project.wheel(env=environment)
+    assert wheel.name.endswith("-py2.py3-none-linux_x86_64.whl")
+    (call,) = working_cargo.calls
+    assert f"--target {HOST_TRIPLE}" in call
+
+
+def test_a_target_without_its_standard_library_says_what_to_install(project):
+    environment = clean_environment(CARGO_BUILD_TARGET="s390x-unknown-linux-gnu")
+    text = project.setup("bdist_wheel", env=environment, fails=True)
+    assert "rustup target add s390x-unknown-linux-gnu" in text
+
+
+def test_a_target_without_wheels_is_refused(project):
+    environment = clean_environment(CARGO_BUILD_TARGET="wasm32-unknown-unknown")
+    text = project.setup("bdist_wheel", env=environment, fails=True)
+    assert "no wheels are made for the target wasm32-unknown-unknown" in text
+
+
+@pytest.fixture(scope="session")
+def python32(tmp_path_factory):
+    """A 32-bit CPython on this 64-bit system, and a folder with setuptools for it."""
+    folder = tmp_path_factory.mktemp("python32")
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("a 32-bit Python is had from Debian's packages, and this is no Debian")
+    run("sh", ROOT / "scripts/foreign-python.sh", "i386", folder / "root", cwd=folder)
+    tool = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder / "packages"]
+    run(*tool, "setuptools<81", "wheel", cwd=folder)
+    return folder / "root/python", folder / "packages"
+
+
+def test_a_32_bit_python_gets_a_32_bit_library(project, python32, built):
+    """…or is told which target to install, where its standard library is not there."""
+    python, packages = python32
+    place(project, built)
+    environment = clean_environment(PYTHONPATH=str(packages))
+    command = [python, "setup.py", "bdist_wheel"]
+    sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
+    if os.path.isdir(f"{sysroot}/lib/rustlib/i686-unknown-linux-gnu/lib"):
+        run(*command, cwd=project.python, env=environment)
+        (wheel,) = (project.python / "dist").iterdir()
+        assert wheel.name.endswith("-py2.py3-none-linux_i686.whl")
+        assert packed(wheel)[4:5] == b"\1"
+    else:
+        text = run(*command, cwd=project.python, env=environment, fails=True)
+        assert "is for linux x86_64 glibc, not for linux i686 glibc" in text
+        assert "rustup target add i686-unknown-linux-gnu" in text
+
+
+# ---- Another build command ---------------------------------------------------------------
+
+
+def test_any_build_command_can_stand_for_cargo(project, built, no_cargo):
+    project.edit(
+        project.python / "setup.cfg",
+        "# [build_library]\n# command = make -C ../c\n# output = ../c/libhello_pyrust.so",
+        "[build_library]\n"
+        f'command = /bin/mkdir -p made && /bin/cp "{built[0]}" made/any-name\n'
+        "output = made/any-name",
+    )
+    assert packed(project.wheel(env=no_cargo)) == built[0].read_bytes()
+    project.edit(project.python / "setup.cfg", "/bin/mkdir -p made", "false")
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert "the build command failed" in text
+    project.edit(project.python / "setup.cfg", "output = made/any-name", "")
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert "needs both" in text
+
+
+# ---- Where it stands, and who disturbs it ------------------------------------------------
+
+
+def test_a_folder_with_spaces_and_letters_beyond_ascii(tmp_path, request):
+    project = Project(tmp_path / "mein Projékt – 项目")
+    environment = clean_environment(LC_ALL="C")
+    packed(project.wheel(env=environment))
+    found = request.config.interpreters.get("2.7")
+    if found:
+        venv = Interpreter("2.7", *found).environment(tmp_path / "venv é")
+        # Not under LC_ALL=C: setuptools 44 cannot ask for such a working directory there.
+        run(venv.python, "setup.py", "develop", cwd=project.python)
+        assert venv.greeting() == "Hello Python from Rust!"
+
+
+def test_a_project_behind_a_symlink(project, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(project.python)
+    run(sys.executable, "setup.py", "bdist_wheel", cwd=link)
+    (wheel,) = (project.python / "dist").iterdir()
+    packed(wheel)
+
+
+def test_a_strict_umask_does_not_reach_the_wheel(project, tmp_path):
+    for folder, _, names in os.walk(project.root):
+        for name in names:
+            os.chmod(os.path.join(folder, name), 0o600)
+    script = 'umask 077 && exec "$0" setup.py bdist_wheel sdist'
+    run("sh", "-c", script, sys.executable, cwd=project.python)
+    (wheel,) = (project.python / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        modes = {info.filename: info.external_attr >> 16 & 0o777 for info in archive.infolist()}
+    assert modes.pop(LIBRARY) == 0o755
+    # setuptools writes RECORD into the archive itself, with a mode of its own.
+    modes = {name: mode for name, mode in modes.items() if not name.endswith("/RECORD")}
+    assert set(modes.values()) == {0o644}
+
+
+def without_override():
+    """The words before a command under which file modes hold for root too."""
+    if os.geteuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("file modes do not stop root, and there is no setpriv")
+    return ["setpriv", "--inh-caps=-dac_override", "--bounding-set=-dac_override"]
+
+
+def test_a_read_only_lib(project, built):
+    os.chmod(project.lib, 0o555)
+    command = [*without_override(), sys.executable, "setup.py"]
+    run(*command, "bdist_wheel", cwd=project.python)  # built, packed, not put into lib/
+    text = run(*command, "build_library", "--inplace", cwd=project.python, fails=True)
+    assert f"cannot put the library into {PACKAGE}/lib" in text
+    os.chmod(project.lib, 0o755)
+    place(project, built)
+    os.chmod(project.lib, 0o555)
+    run(*command, "build_library", "--inplace", cwd=project.python)
+    os.chmod(project.lib, 0o755)
+
+
+def test_a_killed_build_leaves_nothing_half_written(project):
+    """Killed at many moments; after each, what lies in lib/ is whole or not used."""
+    command = [sys.executable, "setup.py", "build_library", "--inplace"]
+    for i, delay in enumerate([0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.6]):
+        text = "from Rust!" if i == 0 else f"from Rust {i - 1}!"
+        project.edit(project.source, text, f"from Rust {i}!")
+        process = subprocess.Popen(
+            command,
+            cwd=project.python,
+            env=clean_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if i % 4 == 3:
+            assert f" from Rust {i}!".encode() in packed(project.wheel())
+    project.setup("build_library", "--inplace")
+    assert b" from Rust 7!" in project.library.read_bytes()
+    names = sorted(path.name for path in project.lib.iterdir() if not path.name.endswith(".tmp"))
+    assert names == ["README.md", project.library.name, "stamp.json"]
+
+
+def test_a_kill_between_library_and_stamp_is_noticed(project, built, failing_cargo):
+    place(project, built)
+    (project.lib / "stamp.json").write_text('{"unfinished": true}')
+    text = project.setup("bdist_wheel", env=failing_cargo.environment, fails=True)
+    assert "is what a killed build left" in text
+
+
+def test_two_builds_at_once_are_both_right(project):
+    builds = [
+        subprocess.Popen(
+            [sys.executable, "setup.py", "bdist_wheel", "--dist-dir", f"dist/{i}"],
+            cwd=project.python,
+            env=clean_environment(SOURCE_DATE_EPOCH="1000000000"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for i in range(3)
+    ]
+    assert [build.wait(timeout=300) for build in builds] == [0, 0, 0]
+    wheels = [path.read_bytes() for path in (project.python / "dist").glob("*/*.whl")]
+    assert len(wheels) == 3 and len(set(wheels)) == 1
+
+
+def test_nothing_of_an_older_build_is_packed(project):
+    """Not a module that is gone, not another library."""
+    (project.python / PACKAGE / "gone.py").write_text("")
+    project.wheel()
+    (project.python / PACKAGE / "gone.py").unlink()
+    stale = project.python / f"build/lib.stale/{PACKAGE}/lib"
+    for folder in [stale, *(project.python / "build").glob(f"lib*/{PACKAGE}/lib")]:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "other.so").write_bytes(b"")
+    wheel = project.wheel()
+    packed(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if "gone" in name]

@@ -1,0 +1,456 @@
+"""What can be exported: declarations.rs has one of every kind, and takes the place of the
+library's own source here."""
+
+import re
+import shutil
+import sys
+
+import pytest
+from conftest import BIN, PACKAGE, ROOT, Failed, Interpreter, Project, run
+
+DECLARATIONS = ROOT / "python/tests/declarations.rs"
+GENERATED = [
+    f"rust/include/{PACKAGE}.h",
+    f"python/{PACKAGE}/_ffi.py",
+    f"python/{PACKAGE}/_ffi.pyi",
+]
+
+# Runs on every Python, with the folder of _ffi.py and the library as arguments.
+PROGRAM = r"""
+import sys
+
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+from _ffi import ABI, ffi
+
+lib = ffi.dlopen(sys.argv[2])
+P = "hello_pyrust_"
+
+
+def get(name):
+    return getattr(lib, P + name)
+
+
+def same(*pairs):
+    for i, (found, expected) in enumerate(pairs):
+        assert found == expected, (i, found, expected)
+
+
+def owned(pointer):
+    assert pointer
+    try:
+        return ffi.string(pointer).decode("utf-8")
+    finally:
+        lib.hello_pyrust_text_free(pointer)
+
+
+def error():
+    kind = ffi.new("hello_pyrust_ErrorKind *")
+    message = lib.hello_pyrust_error_take(kind)
+    return (kind[0], owned(message)) if message else None
+
+
+def filled(type, function, *arguments):
+    out = ffi.new(P + type + " *")
+    same((function(*(arguments + (out,))), 0))
+    return out[0]
+
+
+def constants():
+    values = {"DECIMAL": 1000, "NEGATIVE": -5, "HEX": 0xDEADBEEF, "LARGEST": 2**64 - 1, "SWITCH": 1}
+    enums = {
+        "Small": {"None": 0, "Most": 255},
+        "Signed": {"Below": -128, "Minus": -1, "Above": 127},
+        "Short": {"Zero": 0, "Most": 65535},
+        "Plain": {"Least": -(2**31), "Most": 2**31 - 1},
+        "Wide": {"One": 1, "Most": 2**32 - 1},
+        "Huge": {"One": 1, "High": 2**63 + 1, "Most": 2**64 - 1},
+    }
+    for enum in enums:
+        names = ffi.typeof("enum " + P + enum).relements
+        same((names, dict((P + enum + "_" + name, v) for name, v in enums[enum].items())))
+        values.update((enum + "_" + name, value) for name, value in enums[enum].items())
+    for name in values:
+        same((get(name), values[name]))
+    for name in ["HALF", "MOTTO", "SUM"]:
+        assert not hasattr(lib, P + name), name
+
+
+def layouts():
+    seen = set()
+    for line in owned(lib.hello_pyrust_layouts()).splitlines():
+        name, numbers = line.split(" ", 1)
+        numbers = tuple(int(number) for number in numbers.split())
+        if "." in name:
+            name, field = name.split(".")
+            same(((name, field, ffi.offsetof(P + name, field)), (name, field) + numbers))
+        else:
+            seen.add(name)
+            same(((name, ffi.sizeof(P + name), ffi.alignof(P + name)), (name,) + numbers))
+    structs = "Mixed Nested Point Listener"
+    same((seen, set((structs + " Small Signed Short Plain Wide Huge").split())))
+    for name in structs.split():
+        fields = [field for field, _ in ffi.typeof(P + name).fields]
+        assert fields, name
+    assert ffi.sizeof(P + "Mixed") > 1 + 8 + 1 + 4 + 1 + 8 + 1
+
+
+def scalars():
+    least = [-(2**7), 0, -(2**15), 0, -(2**31), 0, -(2**62), 0, -1, 0]
+    most = [2**7 - 1, 2**8 - 1, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**61, 2**61, 1, 2]
+    for numbers in [least, most]:
+        same((lib.hello_pyrust_numbers(*numbers), sum(numbers)))
+    try:
+        lib.hello_pyrust_numbers(128, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    except OverflowError:
+        pass
+    else:
+        raise AssertionError("128 was taken as an int8_t")
+    same(
+        (lib.hello_pyrust_largest(), 2**64 - 1),
+        (lib.hello_pyrust_half(0.75), 0.375),
+        (lib.hello_pyrust_third(1.0), 1.0 / 3.0),
+        (lib.hello_pyrust_not(True), False),
+        (lib.hello_pyrust_not(False), True),
+        (lib.hello_pyrust_words(1, 2, 3), 123),
+        (ffi.string(lib.hello_pyrust_text_same(b"Zo\xc3\xab")), b"Zo\xc3\xab"),
+        (lib.hello_pyrust_text_same(b"Zo\xeb"), ffi.NULL),
+    )
+    same((error()[0], lib.hello_pyrust_ErrorKind_Argument), (error(), None))
+    into = bytearray(3)
+    pointers = [ffi.from_buffer("uint8_t[]", buffer) for buffer in (b"\0\x01\xff", into)]
+    same((lib.hello_pyrust_bytes_copy(*[(pointer, 3) for pointer in pointers]), 3))
+    same((into, bytearray(b"\0\x01\xff")))
+    same((lib.hello_pyrust_bytes_copy((ffi.NULL, 0), (ffi.NULL, 1)), 2 ** (8 * ffi.sizeof("size_t")) - 1))
+
+
+def enums():
+    same(
+        (filled("Small", lib.hello_pyrust_small, False), 0),
+        (filled("Small", lib.hello_pyrust_small, True), 255),
+        (filled("Short", lib.hello_pyrust_short), 65535),
+        (filled("Plain", lib.hello_pyrust_plain), -(2**31)),
+        (filled("Wide", lib.hello_pyrust_wide), 2**32 - 1),
+        (lib.hello_pyrust_signed(-128), lib.hello_pyrust_Signed_Below),
+        (lib.hello_pyrust_signed(127), lib.hello_pyrust_Signed_Above),
+        (lib.hello_pyrust_huge(), lib.hello_pyrust_Huge_High),
+        (lib.hello_pyrust_signed(5), lib.hello_pyrust_Signed_Minus),
+    )
+    same((error(), (lib.hello_pyrust_ErrorKind_Argument, u"5")))
+
+
+def structs():
+    def mixed(m):
+        values = (m.flag, m.real, m.small, m.single, m.sign, m.large, m.last)
+        same((values, (True, -0.25, -8, 1.5, lib.hello_pyrust_Signed_Below, 2**64 - 2, True)))
+
+    mixed(filled("Mixed", lib.hello_pyrust_mixed))
+    n = filled("Nested", lib.hello_pyrust_nested)
+    mixed(n.mixed)
+    same(
+        ((n.before, n.after, n.huge), (1, 2, lib.hello_pyrust_Huge_High)),
+        (list(n.triple), [1, 2, 65535]),
+        ([list(row) for row in n.grid], [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]),
+        ([(point.x, point.y) for point in n.pair], [(3.5, -3), (4.5, -4)]),
+        (lib.hello_pyrust_nested(ffi.NULL), -1),
+    )
+    same((error(), (lib.hello_pyrust_ErrorKind_Argument, u"the pointer for the result is NULL")))
+    point = lib.hello_pyrust_point_swap((7.0, -2))
+    same(
+        ((point.x, point.y), (-2.0, 7)),
+        (lib.hello_pyrust_point_sum(ffi.new("hello_pyrust_Point *", (0.5, 2))), 2.5),
+    )
+    assert lib.hello_pyrust_point_sum(ffi.NULL) != 0  # NaN
+    same((error()[1], u"the point is NULL"))
+
+
+def callbacks():
+    calls = []
+    data = ffi.new("int *")
+
+    @ffi.callback("hello_pyrust_Report")
+    def report(user_data, text, real, point, huge):
+        same((user_data, ffi.cast("void *", data)))
+        calls.append((ffi.string(text), real, point.x, point.y, huge))
+        return -(2**62)
+
+    @ffi.callback("hello_pyrust_Notice")
+    def notice(single, flag):
+        calls.append((single, flag))
+
+    same((lib.hello_pyrust_report(report, data, b"\xc3\xa9"), -(2**62)))
+    listener = ffi.new("hello_pyrust_Listener *", (data, report, 0.5))
+    same((lib.hello_pyrust_listen(listener, b"e"), -(2.0**61)))
+    lib.hello_pyrust_notice(notice)
+    same(
+        (calls.pop(0), (b"\xc3\xa9", 0.125, 2.5, -7, 2**63 + 1)),
+        (calls.pop(0), (b"e", 0.5, -2.5, 7, 2**64 - 1)),
+        (calls.pop(0), (0.5, True)),
+        (calls, []),
+        (lib.hello_pyrust_report(ffi.NULL, ffi.NULL, b""), -1),
+        (error()[1], u"the callback is NULL"),
+    )
+    lib.hello_pyrust_notice(ffi.NULL)
+    same((error(), None))
+
+
+def handles():
+    counter = lib.hello_pyrust_counter_new(2**32 - 2)
+    same((lib.hello_pyrust_counter_value(counter), 2**32 - 2))
+    lib.hello_pyrust_counter_free(counter)
+    same((lib.hello_pyrust_counter_value(ffi.NULL), 2**32 - 1))
+    same((error()[1], u"the handle is NULL"))
+
+
+used = set()
+
+
+class Recorder(object):
+    # Every function is to be called, and what is added to the fixture too.
+    def __init__(self, library):
+        self.library = library
+
+    def __getattr__(self, name):
+        used.add(name)
+        return getattr(self.library, name)
+
+
+lib = Recorder(lib)
+same((ffi.string(lib.hello_pyrust_abi()).decode("ascii"), ABI))
+for test in [constants, layouts, scalars, enums, structs, callbacks, handles]:
+    test()
+import _cffi_backend
+
+same((set(dir(lib.library)) - used, set()))
+print("cffi " + _cffi_backend.__version__)
+"""
+
+
+def xtask(root, *words, **options):
+    # The tool itself is the checkout's: it works on the project around its working directory.
+    program = ROOT / "rust/xtask/target/debug/xtask"
+    if not program.exists():
+        run(
+            "cargo",
+            "build",
+            "--locked",
+            "--manifest-path",
+            ROOT / "rust/xtask/Cargo.toml",
+            cwd=ROOT,
+        )
+    return run(program, *words, cwd=root, **options)
+
+
+def copy_of_project(folder):
+    project = Project(folder)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    return project
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """A project with declarations.rs for a library, its generated files, and its library."""
+    project = copy_of_project(tmp_path_factory.mktemp("declarations") / "project")
+    shutil.copy(DECLARATIONS, project.source)
+    project.output = xtask(project.root, "header")
+    # The same folder as xtask's, where all but the link is done.
+    target = project.root / "build/header/cargo"
+    run("cargo", "build", "--lib", "--locked", "--target-dir", target, cwd=project.root / "rust")
+    project.built = target / f"debug/lib{PACKAGE}.so"
+    return project
+
+
+def call_everything(python, project, folder):
+    program = folder / "program.py"
+    program.write_text(PROGRAM)
+    return run(python, program, project.python / PACKAGE, project.built, cwd=folder).strip()
+
+
+def test_every_declaration_works_with_the_newest_cffi(generated, tmp_path):
+    output = call_everything(sys.executable, generated, tmp_path)
+    assert int(re.fullmatch(r"cffi (\d+)\..*", output).group(1)) >= 2
+
+
+def test_every_declaration_works_with_the_cffi_of_python_2(generated, request, tmp_path):
+    found = request.config.interpreters
+    name = next((name for name in ["2.7", "3.6"] if name in found), None)
+    if not name:
+        pytest.skip("this machine has neither Python 2.7 nor 3.6")
+    environment = Interpreter(name, *found[name]).environment(tmp_path / "venv")
+    environment.pip("install", "--quiet", "--only-binary", ":all:", "cffi==1.15.1")
+    assert call_everything(environment.python, generated, tmp_path) == "cffi 1.15.1"
+
+
+def test_what_is_no_integer_is_left_out_with_a_note(generated):
+    # The program above sees that Python has none of them.
+    notes = [line for line in generated.output.splitlines() if line.startswith("note: ")]
+    assert sorted(re.findall(r"^note: (\w+) ", "\n".join(notes), re.M)) == [
+        "MOTTO",
+        "hello_pyrust_HALF",
+        "hello_pyrust_SUM",
+    ]
+
+
+@pytest.mark.parametrize("standard", ["c99", "c11", "c2x", "c23", "c++11", "c++17", "c++20"])
+def test_the_header_compiles(generated, tmp_path, standard):
+    plus = standard.startswith("c++")
+    compiler = shutil.which("c++" if plus else "cc")
+    if not compiler:
+        pytest.skip("this machine has no compiler for it")
+    language = ["-x", "c++" if plus else "c", f"-std={standard}"]
+    try:
+        run(compiler, *language, "-fsyntax-only", "/dev/null", cwd=tmp_path)
+    except Failed:
+        pytest.skip(f"{compiler} knows no {standard}")
+    source = tmp_path / "source"
+    # What is twice there must do no harm; what a comment swallowed would be missed.
+    source.write_text(
+        f"""
+        #include "{PACKAGE}.h"
+        #include "{PACKAGE}.h"
+        int main(void) {{
+            hello_pyrust_Nested nested;
+            hello_pyrust_Signed sign = hello_pyrust_Signed_Below;
+            nested.mixed.real = hello_pyrust_HALF + hello_pyrust_SUM;
+            nested.huge = hello_pyrust_Huge_Most;
+            nested.mixed.sign = sign;
+            return hello_pyrust_layouts() != NULL && hello_pyrust_nested(&nested)
+                && hello_pyrust_Small_Most == 255 && nested.mixed.flag == hello_pyrust_SWITCH;
+        }}
+        """
+    )
+    flags = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-error=pedantic", "-fsyntax-only"]
+    include = generated.root / "rust/include"
+    output = run(compiler, *language, *flags, "-I", include, source, cwd=tmp_path)
+    # C before C23 has enumerators in `int` only. Wider ones are an extension that GCC and
+    # Clang have always had; with -pedantic they say so, and of nothing else.
+    for line in output.splitlines():
+        if "warning:" in line:
+            assert "restricts enumerator values" in line, output
+    if plus:
+        assert output == ""
+
+
+def test_a_header_without_wide_enumerators_is_pedantically_clean(generated, tmp_path):
+    lines = (generated.root / f"rust/include/{PACKAGE}.h").read_text().splitlines(keepends=True)
+    wide = re.compile(r"  hello_pyrust_(Wide_Most|Huge_High|Huge_Most) =")
+    (tmp_path / "narrow.h").write_text("".join(line for line in lines if not wide.match(line)))
+    (tmp_path / "source.c").write_text('#include "narrow.h"\nint main(void) { return 0; }\n')
+    for standard in ["c99", "c11"]:
+        flags = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only"]
+        run("cc", f"-std={standard}", *flags, "source.c", cwd=tmp_path)
+
+
+def test_a_comment_is_carried_into_the_header_and_swallows_nothing(generated):
+    header = (generated.root / f"rust/include/{PACKAGE}.h").read_text("utf-8")
+    for text in [
+        "// `*/` and `/*`, // twice, \"quotes\", 'apostrophes', \\n and \\u{0}, %s and ??/ too: Zoë, 日本.\n",
+        "  // Ends with a backslash \\.\n  hello_pyrust_Small_Most = 255,\n",
+        "  // Ends with a backslash \\.\n  double real;\n",
+        "// */ int stray; /* Ends with a backslash \\.\nhello_pyrust_OwnedText hello_pyrust_layouts(void);\n",
+    ]:
+        assert text in header
+    assert not re.search(r"\\\s*$|\?\?/$", header, re.M)
+
+
+def test_the_stub_is_strictly_typed(generated, tmp_path):
+    (tmp_path / "use.py").write_text(
+        "from _ffi import Lib, ffi\n\n\n"
+        "def use(lib: Lib) -> float:\n"
+        "    value: int = lib.hello_pyrust_words(1, 2, 3) + lib.hello_pyrust_Huge_High\n"
+        "    ffi.string(lib.hello_pyrust_text_same(b'text'))\n"
+        "    lib.hello_pyrust_point_swap((1.0, 2)).x\n"
+        "    return value + lib.hello_pyrust_half(0.5)\n"
+    )
+    stub = generated.python / PACKAGE / "_ffi.pyi"
+    shutil.copy(stub, tmp_path)
+    cache = ROOT / ".mypy_cache"  # typeshed is half of the time
+    run(BIN / "mypy", "--strict", "--cache-dir", cache, "_ffi.pyi", "use.py", cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A project with the library's own source, which tests change and `source` restores."""
+    return copy_of_project(tmp_path_factory.mktemp("original") / "project")
+
+
+@pytest.fixture
+def source(original):
+    text = original.source.read_text()
+    before = contents(original)
+    yield original.source
+    # What is refused is refused before anything is written.
+    assert contents(original) == before
+    original.source.write_text(text)
+
+
+def contents(project):
+    return {name: (project.root / name).read_bytes() for name in GENERATED}
+
+
+def refused(project, *words):
+    # One error, whatever the compiler adds below it.
+    output = xtask(project.root, *words, fails=True)
+    assert len(re.findall("^error: ", output, re.M)) == 1 and "panicked" not in output, output
+    return output
+
+
+def add_export(project, text):
+    project.edit(project.source, "export! {\n", "export! {\n" + text)
+
+
+def test_a_type_without_fixed_width_is_refused(original, source):
+    add_export(
+        original,
+        "    fn hello_pyrust_long(value: std::os::raw::c_long) -> u8 {\n        Ok(value as u8)\n    }\n",
+    )
+    output = refused(original, "header")
+    assert "`uint8_t hello_pyrust_long(long value);`: `long` has another width" in output
+
+
+def test_a_condition_inside_an_export_is_refused(original, source):
+    # The macros take no attribute but comments. A condition around a whole macro is out of
+    # their sight, and after expansion out of xtask's: rustc prints what is left, without the
+    # attribute, so the files are those of the platform that `make header` ran on. The
+    # fingerprint of a library whose condition came out otherwise differs, and the import
+    # refuses it. A constant has no part in the fingerprint.
+    add_export(
+        original,
+        "    #[cfg(windows)]\n    fn hello_pyrust_windows() -> () {\n        Ok(())\n    }\n",
+    )
+    output = refused(original, "header")
+    assert "no rules expected `cfg`" in output and "src/lib.rs:" in output
+
+
+def test_a_condition_around_an_export_is_gone_after_expansion(original, source):
+    struct = "export_struct! {\n    pub struct Other {\n        pub a: u8,\n    }\n}\n\n"
+    original.edit(
+        original.source,
+        "export_handle!(",
+        f"#[cfg(windows)]\n{struct}#[cfg(not(windows))]\nexport_handle!(",
+    )
+    assert "fit the Rust source" in xtask(original.root, "header", "--check")
+
+
+def test_an_export_that_avoids_the_gate_does_not_compile(original, source):
+    original.edit(
+        original.source,
+        "export_handle!(",
+        '#[no_mangle]\npub extern "C" fn hello_pyrust_stray() -> i32 {\n    1\n}\n\nexport_handle!(',
+    )
+    output = refused(original, "header")
+    assert "declaration of a `no_mangle` function" in output
+    assert "deny(unsafe_code)" in output
+
+
+def test_a_changed_signature_is_noticed_and_nothing_is_written(original, source):
+    original.edit(
+        original.source,
+        "hello_pyrust_cakes_share(cakes: u32, guests: u32)",
+        "hello_pyrust_cakes_share(cakes: u16, guests: u16, plates: u8)",
+    )
+    original.edit(original.source, "cakes / guests", "cakes / guests / u16::from(plates)")
+    output = refused(original, "header", "--check")
+    assert output.splitlines()[-1] == (
+        f"error: out of date: {', '.join(GENERATED)}; run `make header`, and commit what it writes"
+    )
