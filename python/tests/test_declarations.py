@@ -65,6 +65,7 @@ def constants():
         "Plain": {"Least": -(2**31), "Most": 2**31 - 1},
         "Wide": {"One": 1, "Most": 2**32 - 1},
         "Huge": {"One": 1, "High": 2**63 + 1, "Most": 2**64 - 1},
+        "ErrorKind": {"Argument": 1, "Io": 2, "Callback": 3, "Panic": 4},
     }
     for enum in enums:
         names = ffi.typeof("enum " + P + enum).relements
@@ -121,7 +122,9 @@ def scalars():
     pointers = [ffi.from_buffer("uint8_t[]", buffer) for buffer in (b"\0\x01\xff", into)]
     same((lib.hello_pyrust_bytes_copy(*[(pointer, 3) for pointer in pointers]), 3))
     same((into, bytearray(b"\0\x01\xff")))
-    same((lib.hello_pyrust_bytes_copy((ffi.NULL, 0), (ffi.NULL, 1)), 2 ** (8 * ffi.sizeof("size_t")) - 1))
+    failed = 2 ** (8 * ffi.sizeof("size_t")) - 1
+    same((lib.hello_pyrust_bytes_copy((ffi.NULL, 0), (ffi.NULL, 1)), failed))
+    same((error()[0], lib.hello_pyrust_ErrorKind_Argument))
 
 
 def enums():
@@ -344,10 +347,11 @@ def test_a_header_without_wide_enumerators_is_pedantically_clean(generated, tmp_
 def test_a_comment_is_carried_into_the_header_and_swallows_nothing(generated):
     header = (generated.root / f"rust/include/{PACKAGE}.h").read_text("utf-8")
     for text in [
-        "// `*/` and `/*`, // twice, \"quotes\", 'apostrophes', \\n and \\u{0}, %s and ??/ too: Zoë, 日本.\n",
+        "`*/` and `/*`, // twice, \"quotes\", 'apostrophes', \\n and \\u{0}, %s and ??/ too: Zoë",
         "  // Ends with a backslash \\.\n  hello_pyrust_Small_Most = 255,\n",
         "  // Ends with a backslash \\.\n  double real;\n",
-        "// */ int stray; /* Ends with a backslash \\.\nhello_pyrust_OwnedText hello_pyrust_layouts(void);\n",
+        "/* Ends with a backslash \\.\nhello_pyrust_OwnedText hello_pyrust_layouts(void);\n",
+        "the second of which ends with a backslash.\nenum hello_pyrust_Short\n",
     ]:
         assert text in header
     assert not re.search(r"\\\s*$|\?\?/$", header, re.M)
@@ -359,7 +363,7 @@ def test_the_stub_is_strictly_typed(generated, tmp_path):
         "def use(lib: Lib) -> float:\n"
         "    value: int = lib.hello_pyrust_words(1, 2, 3) + lib.hello_pyrust_Huge_High\n"
         "    ffi.string(lib.hello_pyrust_text_same(b'text'))\n"
-        "    lib.hello_pyrust_point_swap((1.0, 2)).x\n"
+        "    lib.hello_pyrust_notice(lib.hello_pyrust_point_swap((1.0, 2)))\n"
         "    return value + lib.hello_pyrust_half(0.5)\n"
     )
     stub = generated.python / PACKAGE / "_ffi.pyi"
@@ -402,7 +406,9 @@ def add_export(project, text):
 def test_a_type_without_fixed_width_is_refused(original, source):
     add_export(
         original,
-        "    fn hello_pyrust_long(value: std::os::raw::c_long) -> u8 {\n        Ok(value as u8)\n    }\n",
+        "    fn hello_pyrust_long(value: std::os::raw::c_long) -> u8 {\n"
+        "        Ok(value as u8)\n"
+        "    }\n",
     )
     output = refused(original, "header")
     assert "`uint8_t hello_pyrust_long(long value);`: `long` has another width" in output
@@ -436,7 +442,7 @@ def test_an_export_that_avoids_the_gate_does_not_compile(original, source):
     original.edit(
         original.source,
         "export_handle!(",
-        '#[no_mangle]\npub extern "C" fn hello_pyrust_stray() -> i32 {\n    1\n}\n\nexport_handle!(',
+        '#[no_mangle]\npub extern "C" fn hello_pyrust_stray() {}\n\nexport_handle!(',
     )
     output = refused(original, "header")
     assert "declaration of a `no_mangle` function" in output

@@ -60,14 +60,17 @@ impl Error {
         }
     }
 
-    fn panic(payload: &(dyn Any + Send)) -> Error {
-        let message = match (
-            payload.downcast_ref::<&str>(),
-            payload.downcast_ref::<String>(),
-        ) {
-            (Some(text), _) => (*text).to_owned(),
-            (_, Some(text)) => text.clone(),
-            _ => "panic without a message".to_owned(),
+    fn panic(payload: Box<dyn Any + Send>) -> Error {
+        let message = match payload.downcast::<String>().map(|text| *text) {
+            Ok(text) => text,
+            Err(payload) => match payload.downcast::<&str>() {
+                Ok(text) => (*text).to_owned(),
+                Err(payload) => {
+                    // Dropping it can run code that panics again, outside the catch.
+                    std::mem::forget(payload);
+                    "panic without a message".to_owned()
+                }
+            },
         };
         let place = PANIC_PLACE.with(|place| place.take());
         Error {
@@ -116,12 +119,7 @@ pub fn gate<T: Outgoing>(body: impl FnOnce() -> Result<T, Error>) -> T {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     let outcome = panic::catch_unwind(AssertUnwindSafe(body));
     DEPTH.with(|depth| depth.set(depth.get() - 1));
-    let outcome = outcome.unwrap_or_else(|payload| {
-        let error = Error::panic(&*payload);
-        // Dropping a payload can run foreign code that panics again, outside the catch.
-        std::mem::forget(payload);
-        Err(error)
-    });
+    let outcome = outcome.unwrap_or_else(|payload| Err(Error::panic(payload)));
     match outcome {
         Ok(value) => {
             LAST.with(|last| last.replace(None));
@@ -243,8 +241,15 @@ numbers! {
 impl Abi for () {
     const SHAPE: u64 = named("number", "void");
 }
+// What a callback without a result returns.
+unsafe impl Incoming for () {}
 impl Outgoing for () {
     const FAILED: () = ();
+}
+
+// A field of a struct only: C passes no array by value.
+impl<T: Abi, const N: usize> Abi for [T; N] {
+    const SHAPE: u64 = mix_shape(mix_shape(named("array", ""), T::SHAPE), N as u64);
 }
 
 impl Abi for *mut c_void {
@@ -381,6 +386,13 @@ impl BytesMut {
     }
 }
 
+// `const T *`, borrowed for the time of the call. A handle is not `Incoming` itself:
+// `export_handle` gives it a shape of its own.
+impl<T: Incoming> Abi for Option<&T> {
+    const SHAPE: u64 = mix_shape(named("pointer", "const"), T::SHAPE);
+}
+unsafe impl<T: Incoming> Incoming for Option<&T> {}
+
 // `T *` that the callee fills: `write` does it.
 impl<T: Abi> Abi for Option<&mut MaybeUninit<T>> {
     const SHAPE: u64 = mix_shape(named("pointer", "out"), T::SHAPE);
@@ -401,11 +413,6 @@ pub fn write<T>(out: Option<&mut MaybeUninit<T>>, value: T) -> Result<(), Error>
 /// A type that C holds by an opaque pointer. CFFI releases Python's global lock during
 /// a call, so two threads may use one at a time: hence `Sync`.
 pub trait Handle: Abi + Send + Sync {}
-
-impl<T: Handle> Abi for Option<&T> {
-    const SHAPE: u64 = mix_shape(named("pointer", "borrowed handle"), T::SHAPE);
-}
-unsafe impl<T: Handle> Incoming for Option<&T> {}
 
 impl<T: Handle> Abi for Option<Box<T>> {
     const SHAPE: u64 = mix_shape(named("pointer", "owned handle"), T::SHAPE);
@@ -524,7 +531,7 @@ macro_rules! export_enum {
                     $crate::ffi::mix_shape(shape, <$repr as $crate::ffi::Abi>::SHAPE);
                 $(
                     let shape = $crate::ffi::mix(shape, stringify!($value));
-                    let shape = $crate::ffi::mix_shape(shape, $number as u64);
+                    let shape = $crate::ffi::mix_shape(shape, $name::$value as u64);
                 )*
                 shape
             };
@@ -540,6 +547,15 @@ macro_rules! export_handle {
             const SHAPE: u64 = $crate::ffi::named("handle", stringify!($name));
         }
         impl $crate::ffi::Handle for $name {}
+
+        impl $crate::ffi::Abi for Option<&$name> {
+            const SHAPE: u64 = $crate::ffi::mix_shape(
+                $crate::ffi::named("pointer", "borrowed handle"),
+                <$name as $crate::ffi::Abi>::SHAPE,
+            );
+        }
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Incoming for Option<&$name> {}
     };
 }
 pub(crate) use export_handle;

@@ -111,6 +111,10 @@ fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
 
     let mut header = Vec::new();
     bindings.write(&mut header);
+    let header = closed_comments(&String::from_utf8(header)?);
+    for name in constants(source).filter(|name| !defines(&header, name)) {
+        println!("note: {name} is not a number: neither C nor Python sees it");
+    }
 
     bindings.config.header = None;
     bindings.config.include_guard = None;
@@ -120,10 +124,41 @@ fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
     bindings.config.documentation = false;
     let mut bare = Vec::new();
     bindings.write(&mut bare);
-    Ok((
-        String::from_utf8(header)?,
-        declarations(&String::from_utf8(bare)?)?,
-    ))
+    Ok((header, declarations(&String::from_utf8(bare)?)?))
+}
+
+/// The header with a full stop after each comment that ends with a backslash, where C
+/// would read the next line, a declaration perhaps, as part of the comment.
+fn closed_comments(header: &str) -> String {
+    let mut closed = String::new();
+    for line in header.lines() {
+        let text = line.trim();
+        closed += line.trim_end();
+        // A trigraph is a backslash too, up to C17.
+        if text.starts_with("//") && (text.ends_with('\\') || text.ends_with("??/")) {
+            closed.push('.');
+        }
+        closed.push('\n');
+    }
+    closed
+}
+
+/// The public constants of the crate's root. The compiler begins their lines so when it
+/// prints the expanded crate.
+fn constants(source: &str) -> impl Iterator<Item = &str> {
+    source.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("pub const ")?.split_once(':')?;
+        Some(name)
+    })
+}
+
+/// Whether the header has the constant, which cbindgen.toml may prefix.
+fn defines(header: &str, constant: &str) -> bool {
+    header.lines().any(|line| {
+        let name = line.strip_prefix("#define ").unwrap_or_default();
+        let name = name.split_whitespace().next().unwrap_or_default();
+        name == constant || name.ends_with(&format!("_{constant}"))
+    })
 }
 
 /// What CFFI's parser accepts of cbindgen's C: no conditions, and constants that are
@@ -148,7 +183,7 @@ fn declarations(c: &str) -> Result<String> {
             _ if conditions.contains(&false) => {}
             ["#define", name, ref value @ ..] => match integer(&value.join(" ")) {
                 Some(value) => kept += &format!("#define {name} {value}\n"),
-                None => println!("note: {name} is not an integer: C sees it, Python does not"),
+                None => println!("note: {name} is no plain integer: C sees it, Python does not"),
             },
             [directive, ..] if directive.starts_with('#') => bail!(
                 "`{line}`: what is exported must be the same on every platform, without conditions"
@@ -200,6 +235,24 @@ mod tests {
             declarations(c).unwrap(),
             "enum E\n {\n  A,\n};\ntypedef uint8_t E;\n"
         );
+    }
+
+    #[test]
+    fn a_comment_that_ends_with_a_backslash_is_closed() {
+        assert_eq!(
+            closed_comments("// a \\\n  // b??/\n// c \\ d\nint e;\n"),
+            "// a \\.\n  // b??/.\n// c \\ d\nint e;\n"
+        );
+    }
+
+    #[test]
+    fn a_constant_that_cbindgen_leaves_out_is_noticed() {
+        let source =
+            "pub const A: &str = \"a\";\npub const B: i32 = 1;\n    pub const C: u8 = 1;\n";
+        let missing: Vec<_> = constants(source)
+            .filter(|name| !defines("#define m_B 1\n#define AA 1\n", name))
+            .collect();
+        assert_eq!(missing, ["A"]);
     }
 
     #[test]
