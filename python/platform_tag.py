@@ -96,8 +96,10 @@ def library_name(system, stem):
 
 def of_triple(triple):
     """The platform of a target triple of cargo's. ValueError for one without wheels."""
-    if "-linux-" in triple:
-        system, libc = "linux", "musl" if "musl" in triple else "glibc"
+    if "-linux-gnu" in triple:
+        system, libc = "linux", "glibc"
+    elif "-linux-musl" in triple:
+        system, libc = "linux", "musl"
     elif triple.endswith("-apple-darwin"):
         system, libc = "macos", ""
     elif "-windows-" in triple:
@@ -140,11 +142,13 @@ def of_library(path):
     try:
         if data[:4] == b"\x7fELF":
             return _elf(data)
-        if data[:4] in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"):
+        if data[:4] == b"\xcf\xfa\xed\xfe":
             return _macho(data)
+        if data[:4] == b"\xca\xfe\xba\xbe":
+            return _fat(data)
         if data[:2] == b"MZ":
             return _pe(data)
-    except (struct.error, IndexError):
+    except (struct.error, OverflowError):  # An offset can be larger than any file.
         raise NotALibrary("it is cut short")
     raise NotALibrary("it begins with neither of ELF, Mach-O and PE")
 
@@ -170,8 +174,8 @@ def _check_end(data, end):
 
 
 def _elf(data, program=False):
-    bits = {1: 32, 2: 64}.get(ord(data[4:5]))
-    order = {1: "<", 2: ">"}.get(ord(data[5:6]))
+    bits = {b"\1": 32, b"\2": 64}.get(data[4:5])
+    order = {b"\1": "<", b"\2": ">"}.get(data[5:6])
     if not bits or not order:
         raise NotALibrary("its ELF header is damaged")
     word = order + ("Q" if bits == 64 else "I")
@@ -184,13 +188,18 @@ def _elf(data, program=False):
     arch = ELF_MACHINES.get((machine, bits, order))
     if arch is None:
         raise NotALibrary("its ELF machine %d is unknown" % machine)
+    if data[7:8] not in (b"\0", b"\3"):  # ELFOSABI_NONE, ELFOSABI_GNU
+        raise NotALibrary("it is an ELF file for another system than Linux")
     if arch == "armv7l" and flags & 0x200:  # EF_ARM_ABI_FLOAT_SOFT
         raise NotALibrary("it is for ARM without hardware floating point")
     if kind != 3 and not program:  # ET_DYN
         raise NotALibrary("it is an ELF file, but not a dynamic library")
     _check_end(data, shoff + shentsize * shnum)
+    if phentsize != (56 if bits == 64 else 32):
+        raise NotALibrary("its ELF header is damaged")
 
-    segments = []  # (type, offset, address, size)
+    segments = []  # (offset, address, size)
+    dynamic = 0, 0
     for i in range(phnum):
         at = phoff + i * phentsize
         kind = struct.unpack_from(order + "I", data, at)[0]
@@ -199,73 +208,87 @@ def _elf(data, program=False):
             order + word[1] * 4, data, at + (8 if bits == 64 else 4)
         )
         _check_end(data, offset + size)
-        segments.append((kind, offset, address, size))
+        if kind == 1:  # PT_LOAD
+            segments.append((offset, address, size))
+        elif kind == 2:  # PT_DYNAMIC
+            dynamic = offset, offset + size
 
-    needed, names = [], None
-    for kind, offset, _, size in segments:
-        if kind != 2:  # PT_DYNAMIC
-            continue
-        for at in range(offset, offset + size, 2 * word_size):
-            tag, value = struct.unpack_from(order + word[1] * 2, data, at)
-            if tag == 0:
-                break
-            if tag == 1:  # DT_NEEDED
-                needed.append(value)
-            elif tag == 5:  # DT_STRTAB, by address
-                for kind, start, address, length in segments:
-                    if kind == 1 and address <= value < address + length:  # PT_LOAD
-                        names = start + value - address
+    needed, strings, pie = [], 0, 0
+    for at in range(dynamic[0], dynamic[1], 2 * word_size):
+        tag, value = struct.unpack_from(order + word[1] * 2, data, at)
+        if tag == 0:
+            break
+        if tag == 1:  # DT_NEEDED
+            needed.append(value)
+        elif tag == 5:  # DT_STRTAB
+            strings = value
+        elif tag == 0x6FFFFFFB:  # DT_FLAGS_1
+            pie = value & 0x08000000  # DF_1_PIE
+    # DT_STRTAB is an address; this is where in the file it is.
+    names = [
+        offset + strings - address
+        for offset, address, size in segments
+        if strings and address <= strings < address + size
+    ]
+    # Most programs are ET_DYN too; dlopen tells them apart by DF_1_PIE as well.
+    if not program and (pie or not names):
+        raise NotALibrary("it is an ELF file, but not a dynamic library")
     libc = ""
-    if names is not None:
-        for name in needed:
-            name = data[names + name : data.index(b"\0", names + name)]
-            if name in (b"libc.so.6", b"libc.so.6.1"):
-                libc = "glibc"
-            elif name == b"libc.so" or name.startswith(b"libc.musl-"):
-                libc = "musl"
+    for start in needed if names else []:
+        start += names[0]
+        name = data[start : start + 32].split(b"\0")[0]
+        if name in (b"libc.so.6", b"libc.so.6.1"):
+            libc = "glibc"
+        elif name == b"libc.so" or name.startswith(b"libc.musl-"):
+            libc = "musl"
     return Platform("linux", arch, libc, None)
 
 
-def _macho(data, offset=0):
-    if data[offset : offset + 4] == b"\xca\xfe\xba\xbe":  # a fat file, big-endian
-        count = struct.unpack_from(">I", data, 4)[0]
-        if offset or not 1 <= count <= 8:
-            raise NotALibrary("its Mach-O header is damaged")
-        slices = []
-        for i in range(count):
-            start, size = struct.unpack_from(">II", data, 8 + 20 * i + 8)
-            _check_end(data, start + size)
-            slices.append(_macho(data, start))
-        by_arch = {slice.arch: slice for slice in slices}
-        if sorted(by_arch) == ["arm64", "x86_64"]:
-            # What arm64 needs beyond that is implied: no older macOS runs there.
-            return by_arch["x86_64"]._replace(arch="universal2")
-        if len(by_arch) == 1:
-            return slices[0]
-        raise NotALibrary("it is a fat file of %s" % " and ".join(sorted(by_arch)))
+def _fat(data):
+    """A Mach-O file with a whole Mach-O file for each architecture in it."""
+    count = struct.unpack_from(">I", data, 4)[0]
+    if not 1 <= count <= 8:  # A Java class, which begins alike, has its version here.
+        raise NotALibrary("its fat Mach-O header is damaged")
+    found = {}
+    for i in range(count):
+        cpu, _, start, size = struct.unpack_from(">4I", data, 8 + 20 * i)
+        _check_end(data, start + size)
+        part = _macho(data[start : start + size])
+        if MACHO_CPUS.get(cpu) != part.arch:
+            raise NotALibrary("its fat Mach-O header is damaged")
+        found[part.arch] = part
+    if len(found) == 1:
+        return part
+    version = found["x86_64"].version
+    if found["arm64"].version > (11, 0):  # No older macOS runs on arm64: it goes unsaid.
+        version = max(version, found["arm64"].version)
+    return Platform("macos", "universal2", "", version)
 
-    magic, cpu, _, kind, count, _, _, _ = struct.unpack_from("<8I", data, offset)
+
+def _macho(data):
+    magic, cpu, _, kind, _, size, _, _ = struct.unpack_from("<8I", data)
     if magic != 0xFEEDFACF:
         raise NotALibrary("its Mach-O header is damaged")
     if cpu not in MACHO_CPUS:
         raise NotALibrary("its Mach-O CPU %#x is unknown" % cpu)
     if kind not in (6, 8):  # MH_DYLIB, MH_BUNDLE
         raise NotALibrary("it is a Mach-O file, but not a dynamic library")
+    at, end = 32, 32 + size
+    _check_end(data, end)
     version = None
-    at = offset + 32
-    for _ in range(count):
+    while at < end:
         command, size = struct.unpack_from("<II", data, at)
+        if size < 8 or at + size > end:
+            raise NotALibrary("its Mach-O load commands are damaged")
         if command == 0x19:  # LC_SEGMENT_64
             start, length = struct.unpack_from("<QQ", data, at + 40)
-            _check_end(data, offset + start + length)
+            _check_end(data, start + length)
         elif command == 0x32:  # LC_BUILD_VERSION
             if struct.unpack_from("<I", data, at + 8)[0] != 1:  # PLATFORM_MACOS
                 raise NotALibrary("it is for another system of Apple's than macOS")
             version = struct.unpack_from("<I", data, at + 12)[0]
         elif command == 0x24:  # LC_VERSION_MIN_MACOSX
             version = struct.unpack_from("<I", data, at + 8)[0]
-        if size < 8:
-            raise NotALibrary("its Mach-O load commands are damaged")
         at += size
     if version is None:
         raise NotALibrary("it does not say which macOS it is for")
