@@ -4,12 +4,15 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-# The Python that .venv is made of, 3.10 or later; and the targets of `make wheels`.
+# The Python that .venv is made of, 3.10 or later.
 PYTHON ?= python3
-TARGETS ?=
+# What `make wheels` builds: triples, tags, short names and groups; and how many at a time.
+TARGETS ?= host
+JOBS ?=
 
 BIN := .venv/bin
-XTASK := cargo run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
+CARGO ?= cargo
+XTASK := $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
 RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
 PYTHON_FILES := python scripts
 
@@ -21,12 +24,21 @@ help: ## List the verbs
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: wheels
-wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="<triple> …", default: this machine)
-	$(XTASK) wheels $(TARGETS)
+wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n)
+	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(TARGETS)
 
 .PHONY: wheel
 wheel: venv ## The same for this machine's platform
 	$(XTASK) wheels host
+
+.PHONY: targets
+targets: venv ## Print the table of targets, and keep the copy in README.md equal to it
+	$(XTASK) targets
+	$(XTASK) targets --write
+
+.PHONY: doctor
+doctor: venv ## Say what would build TARGETS here, and what is missing
+	$(XTASK) doctor $(TARGETS)
 
 .PHONY: sdist
 sdist: venv ## Pack the source distribution into dist/
@@ -54,17 +66,18 @@ test: venv ## Run every test, on every Python of the machine
 
 .PHONY: lint
 lint: venv ## Check format, lints, types, and that generated files fit
-	$(foreach manifest,$(RUST_MANIFESTS),cargo fmt --check --manifest-path $(manifest) &&) true
-	$(foreach manifest,$(RUST_MANIFESTS),cargo clippy --quiet --locked --all-targets --manifest-path $(manifest) -- -D warnings &&) true
+	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) fmt --check --manifest-path $(manifest) &&) true
+	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) clippy --quiet --locked --all-targets --manifest-path $(manifest) -- -D warnings &&) true
 	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/mypy
 	cmp LICENSE python/LICENSE
 	$(XTASK) header --check
+	$(XTASK) targets --check
 
 .PHONY: fmt
 fmt: venv ## Format Rust and Python
-	$(foreach manifest,$(RUST_MANIFESTS),cargo fmt --manifest-path $(manifest) &&) true
+	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) fmt --manifest-path $(manifest) &&) true
 	$(BIN)/ruff format $(PYTHON_FILES)
 	$(BIN)/ruff check --fix-only $(PYTHON_FILES)
 
@@ -88,4 +101,4 @@ requirements: venv ## Resolve ci/requirements.in anew, with hashes
 .PHONY: clean
 clean: ## Remove what builds left; .venv stays
 	rm -rf build dist rust/target rust/xtask/target python/build python/dist python/*.egg-info
-	find python/hello_pyrust/lib -type f ! -name README.md -delete
+	find python/hello_pyrust/lib ! -type d ! -name README.md -delete

@@ -39,7 +39,6 @@ import platform_tag  # noqa: E402
 
 PACKAGE = "hello_pyrust"
 LIB = os.path.join(PACKAGE, "lib")
-STAMP = os.path.join(LIB, "stamp.json")  # which sources the library in LIB is made of
 FFI = os.path.join(PACKAGE, "_ffi.py")
 # An sdist holds the crate; in the repository it lies beside this folder.
 CRATE = "rust" if os.path.isfile("rust/Cargo.toml") else os.path.join(os.pardir, "rust")
@@ -56,40 +55,44 @@ def fail(text, *remedies):
 
 def generated(name):
     """A constant of _ffi.py, which cannot be imported before cffi is there."""
-    with open(FFI) as file:
+    with io.open(FFI, encoding="ascii") as file:
         return re.search(r"^%s = '(.*)'$" % name, file.read(), re.MULTILINE).group(1)
 
 
 # ---- Files ----------------------------------------------------------------------------
 
 
-def crate_files():
-    """What builds the library, as {name below the crate: path}. This is what the sdist
-    ships, and what the stamp's digest is of."""
+def files_below(folder, skip=()):
+    """Every file as {name below the folder, with slashes: path}, but hidden ones, editors'
+    backups, and what builds leave. `skip`: folders right below to leave out."""
     found = {}
-    for folder, folders, names in os.walk(CRATE):
-        if folder == CRATE:  # The pipeline's tool and the tests do not build the library.
-            skip = {"target", "xtask", "tests", "benches", "examples"}
-            folders[:] = [name for name in folders if name not in skip]
-        folders[:] = [name for name in folders if name[0] != "." or name == ".cargo"]
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if "CACHEDIR.TAG" in names:  # https://bford.info/cachedir/; cargo's target folder
+            folders[:] = []
+            continue
+        folders[:] = [
+            name
+            for name in folders
+            if (name[0] != "." or name == ".cargo")
+            and name not in ("target", "__pycache__")
+            and not (parent == folder and name in skip)
+        ]
         for name in names:
-            if name[0] != "." and name[-1] != "~":
-                path = os.path.join(folder, name)
-                found[os.path.relpath(path, CRATE).replace(os.sep, "/")] = path
+            hidden = name[0] == "." and name != ".cargo-checksum.json"  # of `cargo vendor`
+            if not hidden and not name.endswith(("~", ".pyc", ".tmp")):
+                path = os.path.join(parent, name)
+                found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
     return found
 
 
 def sdist_files():
     """Everything in the sdist but PKG-INFO, as {name: path}."""
-    names = ["LICENSE", "README.md", "platform_tag.py", "pyproject.toml"]
-    names += ["setup.cfg", "setup.py", PACKAGE + "/lib/README.md"]
-    for folder, folders, files in os.walk(PACKAGE):
-        folders[:] = [name for name in folders if name not in ("lib", "__pycache__")]
-        for name in files:
-            if name.endswith((".py", ".pyi", "py.typed")) and name[0] != ".":
-                names.append(os.path.join(folder, name).replace(os.sep, "/"))
-    found = {name: name for name in names}
-    found.update(("rust/" + name, path) for name, path in crate_files().items())
+    names = ["LICENSE", "README.md", "platform_tag.py", "pyproject.toml", "setup.cfg", "setup.py"]
+    found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}
+    for name, path in files_below(PACKAGE, skip=("lib",)).items():
+        found[PACKAGE + "/" + name] = path
+    for name, path in files_below(CRATE, skip=("xtask",)).items():
+        found["rust/" + name] = path
     return found
 
 
@@ -99,10 +102,14 @@ def sha256(path):
 
 
 def sources_digest():
-    """A digest of the crate by names and contents; None where there is no crate."""
-    files = crate_files()
+    """A digest, by names and contents, of what builds the library: the crate without its
+    tests. None where there is no crate."""
+    files = files_below(CRATE, skip=("xtask", "tests", "benches", "examples"))
     lines = ["%s %s\n" % (sha256(files[name]), name) for name in sorted(files)]
-    return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest() if files else None
+    text = "".join(lines)
+    if not isinstance(text, bytes):
+        text = text.encode("utf-8", "surrogateescape")  # A name can be any bytes.
+    return hashlib.sha256(text).hexdigest() if files else None
 
 
 @contextlib.contextmanager
@@ -127,14 +134,20 @@ def copy(source, destination, mode=0o644):
         os.chmod(temporary, mode)  # Whatever the umask, the installed file is for all.
 
 
-def write_stamp(**contents):
-    with replacing(STAMP) as temporary, open(temporary, "w") as file:
-        json.dump(contents, file, indent=1, sort_keys=True)
+def stamp_path(path):
+    """Which sources the library at `path` is made of stands in the file beside it."""
+    return path + ".json"
 
 
-def read_stamp():
+def write_stamp(path, **contents):
+    with replacing(stamp_path(path)) as temporary:
+        with open(temporary, "w") as file:
+            json.dump(contents, file, indent=1, sort_keys=True)
+
+
+def read_stamp(path):
     try:
-        with open(STAMP) as file:
+        with open(stamp_path(path)) as file:
             return json.load(file)
     except (IOError, OSError, ValueError):
         return {}
@@ -176,13 +189,21 @@ class build_library(Command):
             fail(str(error))
         ready = os.path.join(LIB, platform_tag.library_name(self.wanted.system, PACKAGE))
         self.path = self.library
+        # Before the build: a file that is saved meanwhile makes the library stale.
+        self.sources = sources_digest()
         if not self.path:
-            stale = self.stale(ready)
+            # A command of the author's own knows best what is up to date.
+            stale = self.command or self.stale(ready)
             self.path = self.build(stale) if stale else ready
         self.platform = self.read(self.path)
         if not self.wanted.runs(self.platform):
             fail("%s is for %s, not for %s" % (self.path, self.platform, self.wanted))
         found, expected = platform_tag.fingerprint(self.path, PACKAGE), generated("ABI")
+        if found is None:
+            fail(
+                "%s tells no ABI: it must hold the bytes `%s.abi=`, the fingerprint in %s, and "
+                "NUL, once" % (self.path, PACKAGE, FFI)
+            )
         if found != expected:
             fail(
                 "%s is stale: it was generated for the ABI %s, and %s, built from the sources, "
@@ -199,7 +220,10 @@ class build_library(Command):
         except platform_tag.NotALibrary as error:
             fail("%s is not a library: %s" % (path, error), "remove it, and run this again")
         except (IOError, OSError) as error:
-            fail("cannot read %s: %s" % (path, error.strerror))
+            fail(
+                "cannot read %s: %s" % (path, error.strerror),
+                "make it readable, or remove it, and run this again",
+            )
 
     def stale(self, ready):
         """Why the library at `ready` cannot be used; None when it can."""
@@ -210,13 +234,16 @@ class build_library(Command):
         found = self.read(ready)
         if not self.wanted.runs(found):
             return "%s is for %s, not for %s" % (ready, found, self.wanted)
-        stamp = read_stamp()
+        stamp = read_stamp(ready)
         if stamp.get("unfinished"):
-            return "%s is what a killed build left" % ready
+            return "%s is what a killed build left (if you put it there since: remove %s)" % (
+                ready,
+                stamp_path(ready),
+            )
         # Without a stamp of its own a library was put there by hand: its bytes decide.
         stamped = stamp.get("library") == sha256(ready)
         if stamped and os.path.isdir(CRATE):
-            if stamp.get("sources") != sources_digest():
+            if stamp.get("sources") != self.sources:
                 return "%s was built from other sources than %s" % (ready, CRATE)
             return None
         abi = platform_tag.fingerprint(ready, PACKAGE)
@@ -265,7 +292,9 @@ class build_library(Command):
             fail("cargo failed (exit code %d): see above" % cargo.returncode, *remedies)
         for message in [json.loads(line) for line in messages if line.startswith("{")]:
             made = message.get("target", {})
-            if made.get("name") == PACKAGE and "cdylib" in made["crate_types"]:
+            # Cargo before 1.79 says the package's name, with its hyphens.
+            name = made.get("name", "").replace("-", "_")
+            if name == PACKAGE and "cdylib" in made["crate_types"]:
                 for path in message.get("filenames", ()):
                     if path.endswith((".so", ".dylib", ".dll")):
                         return path.encode("utf-8") if str is bytes else path
@@ -291,14 +320,9 @@ class build_library(Command):
         try:
             if not os.path.isdir(LIB):
                 os.makedirs(LIB)
-            write_stamp(unfinished=True)
+            write_stamp(ready, unfinished=True)
             copy(self.path, ready, 0o755)
-            write_stamp(
-                library=sha256(ready),
-                platform=str(self.platform),
-                profile="release",
-                sources=sources_digest(),
-            )
+            write_stamp(ready, library=sha256(ready), sources=self.sources)
         except (IOError, OSError) as error:
             fail("cannot put the library into %s: %s" % (LIB, error))
         self.path = ready
@@ -312,19 +336,24 @@ class BuildPy(build_py):
 
     def run(self):
         self.run_command("build_library")
-        self.made = []
+        library = self.get_finalized_command("build_library")
         built = os.path.join(self.build_lib, PACKAGE)
+        name = platform_tag.library_name(library.platform.system, PACKAGE)
+        self.made = os.path.join(built, "lib", name)
         if not getattr(self, "editable_mode", False):
             if os.path.isdir(built) and os.path.realpath(built) != os.path.realpath(PACKAGE):
                 shutil.rmtree(built)
-            library = self.get_finalized_command("build_library")
-            name = platform_tag.library_name(library.platform.system, PACKAGE)
-            self.made = [os.path.join(built, "lib", name)]
-            copy(library.path, self.made[0], 0o755)
+            copy(library.path, self.made, 0o755)
         build_py.run(self)
 
     def get_outputs(self, *args, **kwargs):
-        return build_py.get_outputs(self, *args, **kwargs) + getattr(self, "made", [])
+        return build_py.get_outputs(self, *args, **kwargs) + [self.made]
+
+    def get_output_mapping(self):
+        """What an editable install in strict mode links, as {built: source}."""
+        mapping = build_py.get_output_mapping(self)
+        mapping[self.made] = os.path.join(LIB, os.path.basename(self.made))
+        return mapping
 
 
 class BdistWheel(bdist_wheel):
@@ -357,7 +386,7 @@ class Sdist(sdist):
     on theirs and on SOURCE_DATE_EPOCH alone."""
 
     def make_release_tree(self, base_dir, files):
-        if not crate_files():
+        if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
             fail("the Rust crate is neither in %s nor beside it" % HERE)
         shutil.rmtree(base_dir, ignore_errors=True)
         for name, path in sdist_files().items():
@@ -375,7 +404,7 @@ class Sdist(sdist):
             member.uid = member.gid = 0
             member.uname = member.gname = ""
             member.mode = 0o644
-            member.mtime = int(os.environ.get("SOURCE_DATE_EPOCH", member.mtime))
+            member.mtime = int(os.environ.get("SOURCE_DATE_EPOCH") or member.mtime)
             return member
 
         path = base_name + ".tar.gz"
@@ -430,6 +459,8 @@ def one_at_a_time():
         else:
             import fcntl
 
+            # Not for what cargo starts and leaves running, as Python 2 would.
+            fcntl.fcntl(file, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
             fcntl.flock(file, fcntl.LOCK_EX)
         os.environ["HELLO_PYRUST_BUILDS"] = HERE
         try:

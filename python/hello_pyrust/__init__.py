@@ -8,7 +8,7 @@ import collections
 import sys
 
 from ._ffi import VERSION as __version__
-from ._native import RustPanic, check, ffi, lib, text_in, text_out
+from ._native import RustPanic, check, ffi, lib, reraise, text_in, text_out
 
 __all__ = [
     "Guest",
@@ -27,8 +27,7 @@ __all__ = [
 def hello(who="Python"):
     """Prints `Hello <who> from Rust!` to the process's standard output, returns 42 (int).
 
-    who: text. Raises ValueError for a NUL character in it, OSError when standard output
-    cannot be written to.
+    who: text. Raises ValueError for a NUL character in it, OSError when writing fails.
     """
     if sys.stdout is not None:  # Rust writes to the file itself: what was printed goes first.
         sys.stdout.flush()
@@ -58,8 +57,12 @@ ENCODINGS = {
 
 
 def count(data):
-    """Counts the bytes and lines of `data`: bytes, or another contiguous buffer, which
-    is not copied. Returns a Tally. Raises TypeError for what is not a buffer."""
+    """Counts the bytes and lines of `data`: bytes, or another contiguous buffer, which is
+    not copied, and which no other thread may change meanwhile. Returns a Tally.
+
+    Raises TypeError for what is not a buffer, BufferError for one that is not contiguous
+    (NotImplementedError on Python 2; PyPy copies it).
+    """
     view = ffi.from_buffer("uint8_t[]", data)
     tally = ffi.new("hello_pyrust_Tally *")
     check(lib.hello_pyrust_bytes_count((view, len(view)), tally), -1)
@@ -68,10 +71,11 @@ def count(data):
 
 def shout(buffer):
     """Makes the ASCII letters in `buffer` upper-case, in place: a bytearray, or another
-    writable contiguous buffer. Returns how many bytes it changed (int).
+    writable contiguous buffer, which no other thread may touch meanwhile. Returns how many
+    bytes it changed (int).
 
     Raises TypeError for what is not a buffer, TypeError or BufferError for one that is
-    read-only.
+    read-only or not contiguous.
     """
     view = ffi.from_buffer("uint8_t[]", buffer, require_writable=True)
     return check(lib.hello_pyrust_bytes_shout((view, len(view))), -1)
@@ -93,19 +97,25 @@ def countdown(start, step):
     """
     raised = []
 
-    def on_error(_, error, traceback):
-        raised.append(
-            error.with_traceback(traceback) if hasattr(error, "with_traceback") else error
-        )
+    def keep(error, traceback):
+        if not raised:
+            raised.append((error, traceback))
+        return 1
 
-    @ffi.callback("hello_pyrust_Step", error=1, onerror=on_error)
+    # onerror is for what happens outside of `try`: a signal handler that raises.
+    @ffi.callback(
+        "hello_pyrust_Step", error=1, onerror=lambda _, error, traceback: keep(error, traceback)
+    )
     def call(_, number):
-        step(number)
-        return 0
+        try:
+            step(number)
+            return 0
+        except BaseException:
+            return keep(*sys.exc_info()[1:])
 
     result = lib.hello_pyrust_countdown_run(start, call, ffi.NULL)
     if raised:
-        raise raised[0]
+        reraise(*raised[0])
     check(result, -1)
 
 

@@ -1,5 +1,5 @@
 # Generated from rust/src by `make header`: edit the Rust source instead.
-ABI = '9dabd41c95676f83'
+ABI = '6064cae1018cc8ae'
 VERSION = '0.1.0'
 
 import _cffi_backend

@@ -83,6 +83,15 @@ def check(result, failed):
     if result == failed:
         kind = ffi.new("hello_pyrust_ErrorKind *")
         message = lib.hello_pyrust_error_take(kind)
-        if message:
-            raise ERRORS[kind[0]](text_out(message))
+        if not message:
+            # A destructor or a signal handler failed in between, and took its own error.
+            raise RuntimeError("the call failed; its error was lost to another one")
+        raise ERRORS[kind[0]](text_out(message))
     return result
+
+
+def reraise(error, traceback):
+    """Raises an exception that was caught, with the traceback it had."""
+    if hasattr(error, "with_traceback"):
+        raise error.with_traceback(traceback)
+    exec("raise type(error), error, traceback")  # Python 2

@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import time
 import zipfile
 
@@ -13,6 +15,7 @@ from conftest import (
     HOST_PLATFORM,
     PACKAGE,
     ROOT,
+    Environment,
     Interpreter,
     Project,
     clean_environment,
@@ -81,6 +84,26 @@ def test_neither_library_nor_cargo_is_one_clear_error(project, no_cargo):
     for part in [f"{LIBRARY} is missing", "cargo", "pip 19.3", "glibc 2.17", "https://rustup.rs"]:
         assert part in text
     assert "Traceback" not in text
+
+
+def test_an_old_cargo_that_names_the_package_is_understood(project, tmp_path):
+    """Before 1.79 the messages said hello-pyrust where they now say hello_pyrust."""
+    cargo = tmp_path / "cargo"
+    names = 's/"name":"hello_pyrust"/"name":"hello-pyrust"/'
+    cargo.write_text(f"#!/bin/sh\ncargo \"$@\" | sed '{names}'\n")
+    cargo.chmod(0o755)
+    packed(project.wheel(env=clean_environment(CARGO=str(cargo))))
+
+
+def test_a_file_that_is_saved_during_the_build_makes_the_library_stale(project, tmp_path):
+    cargo = tmp_path / "cargo"
+    edit = f"sed -i 's/from Rust!/from later Rust!/' '{project.source}'"
+    cargo.write_text(f'#!/bin/sh\ncargo "$@" && {edit}\n')
+    cargo.chmod(0o755)
+    project.setup("build_library", "--inplace", env=clean_environment(CARGO=str(cargo)))
+    assert b" from Rust!" in project.library.read_bytes()
+    project.setup("build_library", "--inplace")
+    assert b" from later Rust!" in project.library.read_bytes()
 
 
 def test_a_broken_cargo_is_not_a_missing_one(project, failing_cargo):
@@ -347,6 +370,9 @@ def test_any_build_command_can_stand_for_cargo(project, built, no_cargo):
         "output = made/any-name",
     )
     assert packed(project.wheel(env=no_cargo)) == built[0].read_bytes()
+    project.setup("build_library", "--inplace")
+    place(project, built)  # The command is run all the same: it knows what is up to date.
+    assert "building the library" in project.setup("build_library", "--inplace")
     project.edit(project.python / "setup.cfg", "/bin/mkdir -p made", "false")
     text = project.setup("bdist_wheel", env=no_cargo, fails=True)
     assert "the build command failed" in text
@@ -368,6 +394,38 @@ def test_a_folder_with_spaces_and_letters_beyond_ascii(tmp_path, request):
         # Not under LC_ALL=C: setuptools 44 cannot ask for such a working directory there.
         run(venv.python, "setup.py", "develop", cwd=project.python)
         assert venv.greeting() == "Hello Python from Rust!"
+
+
+@pytest.mark.parametrize("mode", ["lenient", "strict"])
+def test_an_editable_install_of_either_mode(project, tmp_path, mode):
+    command = [sys.executable, "-m", "venv", "--system-site-packages", tmp_path / "venv"]
+    run(*command, cwd=tmp_path)
+    venv = Environment(tmp_path / "venv")
+    options = ["--no-build-isolation", "--no-deps", "--config-settings", f"editable_mode={mode}"]
+    environment = clean_environment(PYTHONPATH=sysconfig.get_path("purelib"))
+    venv.pip("install", *options, "--editable", project.python, env=environment)
+    assert run(venv.python, "-m", PACKAGE, cwd=tmp_path, env=environment).startswith("Hello")
+
+
+def test_odd_names_in_the_crate(project):
+    """Bytes that are no UTF-8, a link to a folder, what a vendored crate and a tool leave."""
+    source = project.root / "rust/src"
+    open(os.path.join(os.fsencode(source), b"\xff\xfe.txt"), "w").close()
+    (project.root / "more").mkdir()
+    (project.root / "more/more.rs").write_text("")
+    (source / "linked").symlink_to(project.root / "more")
+    vendored = project.root / "rust/vendor/tiny"
+    vendored.mkdir(parents=True)
+    (vendored / ".cargo-checksum.json").write_text("{}")
+    (project.root / "rust/fuzz").mkdir()
+    (project.root / "rust/fuzz/CACHEDIR.TAG").write_text("")
+    project.setup("build_library", "--inplace")
+    text = project.setup("sdist")
+    with tarfile.open(next((project.python / "dist").iterdir()), errors="surrogateescape") as tar:
+        names = [name.split("/", 1)[1] for name in tar.getnames()]
+    assert "rust/src/linked/more.rs" in names, text
+    assert "rust/vendor/tiny/.cargo-checksum.json" in names
+    assert not [name for name in names if "fuzz" in name]
 
 
 def test_a_project_behind_a_symlink(project, tmp_path):
@@ -437,12 +495,12 @@ def test_a_killed_build_leaves_nothing_half_written(project):
     project.setup("build_library", "--inplace")
     assert b" from Rust 7!" in project.library.read_bytes()
     names = sorted(path.name for path in project.lib.iterdir() if not path.name.endswith(".tmp"))
-    assert names == ["README.md", project.library.name, "stamp.json"]
+    assert names == ["README.md", project.library.name, f"{project.library.name}.json"]
 
 
 def test_a_kill_between_library_and_stamp_is_noticed(project, built, failing_cargo):
     place(project, built)
-    (project.lib / "stamp.json").write_text('{"unfinished": true}')
+    project.stamp.write_text('{"unfinished": true}')
     text = project.setup("bdist_wheel", env=failing_cargo.environment, fails=True)
     assert "is what a killed build left" in text
 

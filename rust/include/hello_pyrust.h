@@ -7,8 +7,8 @@
 // - A pointer must be valid or, where the comment allows it, NULL. NULL elsewhere is
 //   an error, not a crash.
 // - A function that fails returns what its comment says, and leaves an error for
-//   hello_pyrust_error_take, on the same thread, until the next call there. A panic in
-//   Rust is such an error.
+//   hello_pyrust_error_take, on the same thread, until it is taken or another call there
+//   fails. A panic in Rust is such an error.
 // - Every function may be called from any thread.
 
 #ifndef HELLO_PYRUST_H
@@ -53,7 +53,7 @@ enum hello_pyrust_ErrorKind
  {
   // An argument was NULL, not UTF-8, or out of its range.
   hello_pyrust_ErrorKind_Argument = 1,
-  // The operating system refused; standard output is closed, for example.
+  // The operating system refused; the disk under standard output is full, for example.
   hello_pyrust_ErrorKind_Io = 2,
   // A callback answered with a value other than 0.
   hello_pyrust_ErrorKind_Callback = 3,
@@ -78,7 +78,8 @@ typedef const char *hello_pyrust_Text;
 // it back to `hello_pyrust_text_free`.
 typedef char *hello_pyrust_OwnedText;
 
-// Bytes that the callee reads, borrowed for the time of the call.
+// Bytes that the callee reads, borrowed for the time of the call. Nobody changes them
+// meanwhile: no other thread, and no other argument of the call.
 typedef struct hello_pyrust_Bytes {
   // The first byte; NULL only when `len` is 0.
   const uint8_t *data;
@@ -96,8 +97,8 @@ typedef struct hello_pyrust_Tally {
   hello_pyrust_Encoding encoding;
 } hello_pyrust_Tally;
 
-// Bytes that the callee may change in place, borrowed for the time of the call.
-// No other thread touches them meanwhile.
+// Bytes that the callee may change in place, borrowed for the time of the call. Nobody
+// else touches them meanwhile: no other thread, and no other argument of the call.
 typedef struct hello_pyrust_BytesMut {
   // The first byte; NULL only when `len` is 0.
   uint8_t *data;
@@ -183,12 +184,12 @@ void hello_pyrust_guest_free(struct hello_pyrust_Guest *guest);
 // when an exported function, struct, enum or callback does.
 hello_pyrust_Text hello_pyrust_abi(void);
 
-// The error of the last call on this thread, if it failed; then there is none.
+// The error of the last call that failed on this thread, which is then forgotten.
 //
 // @param kind receives the kind of the error; may be NULL. Left alone when there
 //   is no error.
-// @return the message, to be freed with `hello_pyrust_text_free`; NULL when the
-//   last call did not fail.
+// @return the message, to be freed with `hello_pyrust_text_free`; NULL when no call
+//   has failed since the last one was taken.
 hello_pyrust_OwnedText hello_pyrust_error_take(hello_pyrust_ErrorKind *kind);
 
 // Frees a text that this library returned.

@@ -12,10 +12,14 @@
 //! * [`ABI`] is a fingerprint of all those declarations, computed by the compiler. It
 //!   does not depend on names of arguments, comments, the target or the compiler.
 
+#[cfg(all(panic = "abort", not(test)))]
+compile_error!("the gate needs `panic = \"unwind\"`: with \"abort\" a panic ends Python");
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_void};
 use std::panic::{self, AssertUnwindSafe};
@@ -29,7 +33,7 @@ export_enum! {
     pub enum ErrorKind: u8 {
         /// An argument was NULL, not UTF-8, or out of its range.
         Argument = 1,
-        /// The operating system refused; standard output is closed, for example.
+        /// The operating system refused; the disk under standard output is full, for example.
         Io = 2,
         /// A callback answered with a value other than 0.
         Callback = 3,
@@ -72,7 +76,7 @@ impl Error {
                 }
             },
         };
-        let place = PANIC_PLACE.with(|place| place.take());
+        let place = PANIC_PLACE.try_with(Cell::take).unwrap_or_default();
         Error {
             kind: ErrorKind::Panic,
             message: match place {
@@ -93,50 +97,61 @@ impl From<std::io::Error> for Error {
 }
 
 thread_local! {
-    /// The error of the last failed call on this thread, until it is taken.
+    /// The error of the last call that failed on this thread, until it is taken.
     static LAST: RefCell<Option<Error>> = const { RefCell::new(None) };
     /// How many calls from C are under way on this thread.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static DEPTH: Cell<i32> = const { Cell::new(0) };
     /// Where the last panic under the gate happened.
     static PANIC_PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
 /// Runs the body of an exported function: the one way from C into Rust.
+///
+/// Success leaves an error of an earlier call alone: between a failed call and the one
+/// that takes its error, a destructor or a signal handler may call the library.
 pub fn gate<T: Outgoing>(body: impl FnOnce() -> Result<T, Error>) -> T {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         // A panic under the gate is reported as an error, so it is not printed as well.
-        // One on a thread that the library started itself keeps the default report.
+        // One on a thread that the library started itself keeps the default report, and
+        // so does a second one, which ends the process.
         let default = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if DEPTH.try_with(Cell::get).unwrap_or(0) == 0 {
+            let first = DEPTH.try_with(Cell::get).unwrap_or(0) > 0
+                && PANIC_PLACE.try_with(|place| {
+                    let old = place.take();
+                    let first = old.is_none();
+                    place.set(old.or_else(|| info.location().map(|at| at.to_string())));
+                    first
+                }) == Ok(true);
+            if !first {
                 default(info);
-            } else if let Some(location) = info.location() {
-                PANIC_PLACE.with(|place| place.set(Some(location.to_string())));
             }
         }));
     });
-    DEPTH.with(|depth| depth.set(depth.get() + 1));
+    // try_with: a thread that ends may call the library after its own variables are gone.
+    let deeper = |step: i32| {
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get() + step));
+    };
+    let _ = PANIC_PLACE.try_with(Cell::take); // of a panic that the library caught itself
+    deeper(1);
     let outcome = panic::catch_unwind(AssertUnwindSafe(body));
-    DEPTH.with(|depth| depth.set(depth.get() - 1));
+    deeper(-1);
     let outcome = outcome.unwrap_or_else(|payload| Err(Error::panic(payload)));
-    match outcome {
-        Ok(value) => {
-            LAST.with(|last| last.replace(None));
-            value
-        }
-        Err(error) => {
-            LAST.with(|last| last.replace(Some(error)));
-            T::FAILED
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        let _ = LAST.try_with(|last| last.replace(Some(error)));
+        T::FAILED
+    })
 }
 
 // ---------------------------------------------------------------------------------
 // The fingerprint
 
 /// A type that may cross the border.
-pub trait Abi {
+///
+/// # Safety
+/// Its layout is C's on every target, and [`Abi::SHAPE`] tells all of it.
+pub unsafe trait Abi {
     /// A hash of what C must know of the type. The same on every target: a struct
     /// counts by the names and types of its fields in their order, `usize` as itself.
     const SHAPE: u64;
@@ -222,7 +237,7 @@ const fn marker() -> [u8; MARKER_PREFIX.len() + 17] {
 
 macro_rules! numbers {
     ($($type:ty = $failed:expr),* $(,)?) => { $(
-        impl Abi for $type {
+        unsafe impl Abi for $type {
             const SHAPE: u64 = named("number", stringify!($type));
         }
         unsafe impl Incoming for $type {}
@@ -238,7 +253,7 @@ numbers! {
     f32 = f32::NAN, f64 = f64::NAN, bool = false,
 }
 
-impl Abi for () {
+unsafe impl Abi for () {
     const SHAPE: u64 = named("number", "void");
 }
 // What a callback without a result returns.
@@ -248,21 +263,21 @@ impl Outgoing for () {
 }
 
 // A field of a struct only: C passes no array by value.
-impl<T: Abi, const N: usize> Abi for [T; N] {
+unsafe impl<T: Abi, const N: usize> Abi for [T; N] {
     const SHAPE: u64 = mix_shape(mix_shape(named("array", ""), T::SHAPE), N as u64);
 }
 
-impl Abi for *mut c_void {
+unsafe impl Abi for *mut c_void {
     const SHAPE: u64 = named("pointer", "void");
 }
 unsafe impl Incoming for *mut c_void {}
 
-impl Abi for *const u8 {
+unsafe impl Abi for *const u8 {
     const SHAPE: u64 = named("pointer", "const u8");
 }
 unsafe impl Incoming for *const u8 {}
 
-impl Abi for *mut u8 {
+unsafe impl Abi for *mut u8 {
     const SHAPE: u64 = named("pointer", "u8");
 }
 unsafe impl Incoming for *mut u8 {}
@@ -270,9 +285,9 @@ unsafe impl Incoming for *mut u8 {}
 /// `const char *`: UTF-8 that ends with NUL and is borrowed for the time of the call.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub struct Text(*const c_char);
+pub struct Text<'a>(*const c_char, PhantomData<&'a str>);
 
-impl Text {
+impl Text<'_> {
     /// The text that C passed. An error when it is NULL or not UTF-8.
     pub fn as_str(&self) -> Result<&str, Error> {
         if self.0.is_null() {
@@ -286,12 +301,12 @@ impl Text {
     }
 }
 
-impl Abi for Text {
+unsafe impl Abi for Text<'_> {
     const SHAPE: u64 = named("pointer", "const char");
 }
-unsafe impl Incoming for Text {}
-impl Outgoing for Text {
-    const FAILED: Text = Text(std::ptr::null());
+unsafe impl Incoming for Text<'_> {}
+impl Outgoing for Text<'_> {
+    const FAILED: Self = Text(std::ptr::null(), PhantomData);
 }
 
 /// `char *`: UTF-8 that ends with NUL and belongs to whoever received it, who gives
@@ -318,7 +333,7 @@ impl Drop for OwnedText {
     }
 }
 
-impl Abi for OwnedText {
+unsafe impl Abi for OwnedText {
     const SHAPE: u64 = named("pointer", "char");
 }
 unsafe impl Incoming for OwnedText {}
@@ -326,29 +341,38 @@ impl Outgoing for OwnedText {
     const FAILED: OwnedText = OwnedText(std::ptr::null_mut());
 }
 
-export_struct! {
-    /// Bytes that the callee reads, borrowed for the time of the call.
-    pub struct Bytes {
-        /// The first byte; NULL only when `len` is 0.
-        data: *const u8,
-        /// How many bytes there are.
-        len: usize,
-    }
+/// Bytes that the callee reads, borrowed for the time of the call. Nobody changes them
+/// meanwhile: no other thread, and no other argument of the call.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Bytes<'a> {
+    /// The first byte; NULL only when `len` is 0.
+    data: *const u8,
+    /// How many bytes there are.
+    len: usize,
+    life: PhantomData<&'a [u8]>,
 }
 
-export_struct! {
-    /// Bytes that the callee may change in place, borrowed for the time of the call.
-    /// No other thread touches them meanwhile.
-    pub struct BytesMut {
-        /// The first byte; NULL only when `len` is 0.
-        data: *mut u8,
-        /// How many bytes there are.
-        len: usize,
-    }
+/// Bytes that the callee may change in place, borrowed for the time of the call. Nobody
+/// else touches them meanwhile: no other thread, and no other argument of the call.
+#[repr(C)]
+pub struct BytesMut<'a> {
+    /// The first byte; NULL only when `len` is 0.
+    data: *mut u8,
+    /// How many bytes there are.
+    len: usize,
+    life: PhantomData<&'a mut [u8]>,
 }
 
-unsafe impl Incoming for Bytes {}
-unsafe impl Incoming for BytesMut {}
+unsafe impl Abi for Bytes<'_> {
+    const SHAPE: u64 = mix_shape(named("struct", "Bytes"), <*const u8>::SHAPE);
+}
+unsafe impl Incoming for Bytes<'_> {}
+
+unsafe impl Abi for BytesMut<'_> {
+    const SHAPE: u64 = mix_shape(named("struct", "BytesMut"), <*mut u8>::SHAPE);
+}
+unsafe impl Incoming for BytesMut<'_> {}
 
 fn check_range(null: bool, len: usize) -> Result<(), Error> {
     if null && len != 0 {
@@ -364,7 +388,7 @@ fn check_range(null: bool, len: usize) -> Result<(), Error> {
     Ok(())
 }
 
-impl Bytes {
+impl Bytes<'_> {
     pub fn as_slice(&self) -> Result<&[u8], Error> {
         check_range(self.data.is_null(), self.len)?;
         if self.len == 0 {
@@ -375,7 +399,7 @@ impl Bytes {
     }
 }
 
-impl BytesMut {
+impl BytesMut<'_> {
     pub fn as_mut_slice(&mut self) -> Result<&mut [u8], Error> {
         check_range(self.data.is_null(), self.len)?;
         if self.len == 0 {
@@ -388,13 +412,13 @@ impl BytesMut {
 
 // `const T *`, borrowed for the time of the call. A handle is not `Incoming` itself:
 // `export_handle` gives it a shape of its own.
-impl<T: Incoming> Abi for Option<&T> {
+unsafe impl<T: Incoming> Abi for Option<&T> {
     const SHAPE: u64 = mix_shape(named("pointer", "const"), T::SHAPE);
 }
 unsafe impl<T: Incoming> Incoming for Option<&T> {}
 
 // `T *` that the callee fills: `write` does it.
-impl<T: Abi> Abi for Option<&mut MaybeUninit<T>> {
+unsafe impl<T: Abi> Abi for Option<&mut MaybeUninit<T>> {
     const SHAPE: u64 = mix_shape(named("pointer", "out"), T::SHAPE);
 }
 unsafe impl<T: Abi> Incoming for Option<&mut MaybeUninit<T>> {}
@@ -414,7 +438,7 @@ pub fn write<T>(out: Option<&mut MaybeUninit<T>>, value: T) -> Result<(), Error>
 /// a call, so two threads may use one at a time: hence `Sync`.
 pub trait Handle: Abi + Send + Sync {}
 
-impl<T: Handle> Abi for Option<Box<T>> {
+unsafe impl<T: Handle> Abi for Option<Box<T>> {
     const SHAPE: u64 = mix_shape(named("pointer", "owned handle"), T::SHAPE);
 }
 unsafe impl<T: Handle> Incoming for Option<Box<T>> {}
@@ -429,7 +453,7 @@ pub fn handle<T: Handle>(handle: Option<&T>) -> Result<&T, Error> {
 
 macro_rules! callbacks {
     ($(($($argument:ident),*))*) => { $(
-        impl<R: Incoming, $($argument: Abi),*> Abi for Option<extern "C" fn($($argument),*) -> R> {
+        unsafe impl<R: Incoming, $($argument: Abi),*> Abi for Option<extern "C" fn($($argument),*) -> R> {
             const SHAPE: u64 = {
                 let shape = named("pointer", "callback");
                 $(let shape = mix_shape(shape, $argument::SHAPE);)*
@@ -448,7 +472,12 @@ callbacks! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) }
 
 /// C functions. Each is written `fn name(argument: Type, …) -> Type { … }` with a body
 /// that ends in a `Result`; the macro adds `extern "C"`, the gate and the fingerprint,
-/// which it leaves in a constant `EXPORTS` of the calling module.
+/// which it leaves in a constant `EXPORTS` of the calling module: [`ABI`] is of the one in
+/// the crate's root and the one here, and a module with another is an error until its
+/// constant is mixed in there.
+///
+/// Write the lifetimes of arguments as `'_` or leave them out: what C lends ends with the
+/// call, and `'static` would be a lie that the compiler cannot see.
 macro_rules! export {
     ($(
         $(#[doc = $doc:literal])*
@@ -465,7 +494,8 @@ macro_rules! export {
             }
         )*
 
-        /// The shapes of the functions above.
+        /// The shapes of the functions above. Unused means: not part of the fingerprint.
+        #[deny(dead_code)]
         pub(crate) const EXPORTS: u64 = {
             let shape = $crate::ffi::named("exports", "");
             $(
@@ -494,7 +524,8 @@ macro_rules! export_struct {
             $($(#[doc = $field_doc])* $visibility $field: $type),*
         }
 
-        impl $crate::ffi::Abi for $name {
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for $name {
             const SHAPE: u64 = {
                 let shape = $crate::ffi::named("struct", stringify!($name));
                 $(
@@ -524,7 +555,8 @@ macro_rules! export_enum {
             $($(#[doc = $value_doc])* $value = $number),*
         }
 
-        impl $crate::ffi::Abi for $name {
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for $name {
             const SHAPE: u64 = {
                 let shape = $crate::ffi::named("enum", stringify!($name));
                 let shape =
@@ -543,12 +575,14 @@ pub(crate) use export_enum;
 /// Lets C hold the type by an opaque pointer.
 macro_rules! export_handle {
     ($name:ident) => {
-        impl $crate::ffi::Abi for $name {
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for $name {
             const SHAPE: u64 = $crate::ffi::named("handle", stringify!($name));
         }
         impl $crate::ffi::Handle for $name {}
 
-        impl $crate::ffi::Abi for Option<&$name> {
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for Option<&$name> {
             const SHAPE: u64 = $crate::ffi::mix_shape(
                 $crate::ffi::named("pointer", "borrowed handle"),
                 <$name as $crate::ffi::Abi>::SHAPE,
@@ -567,16 +601,17 @@ export! {
     /// The fingerprint of the ABI that this library was compiled with: sixteen
     /// lower-case hexadecimal digits in static memory, never to be freed. It changes
     /// when an exported function, struct, enum or callback does.
-    fn hello_pyrust_abi() -> Text {
-        Ok(Text(MARKER[MARKER_PREFIX.len()..].as_ptr().cast()))
+    fn hello_pyrust_abi() -> Text<'static> {
+        let digits = &MARKER[MARKER_PREFIX.len()..];
+        Ok(Text(digits.as_ptr().cast(), PhantomData))
     }
 
-    /// The error of the last call on this thread, if it failed; then there is none.
+    /// The error of the last call that failed on this thread, which is then forgotten.
     ///
     /// @param kind receives the kind of the error; may be NULL. Left alone when there
     ///   is no error.
-    /// @return the message, to be freed with `hello_pyrust_text_free`; NULL when the
-    ///   last call did not fail.
+    /// @return the message, to be freed with `hello_pyrust_text_free`; NULL when no call
+    ///   has failed since the last one was taken.
     fn hello_pyrust_error_take(kind: Option<&mut MaybeUninit<ErrorKind>>) -> OwnedText {
         match LAST.with(|last| last.take()) {
             None => Ok(OwnedText::FAILED),

@@ -1,52 +1,244 @@
 //! One library for one target.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{bail, ensure, Context, Result};
+use fat_macho::FatWriter;
 use serde::Deserialize;
 
-use crate::project::{read, run_to, Project};
-use crate::targets::Target;
+use crate::library;
+use crate::project::{self, read, run, run_to, Project};
+use crate::targets::{Floor, System, Target};
 
-/// The Rust compiler that cargo would use here.
+/// The Rust that cargo would use here.
 pub struct Toolchain {
     /// `rustc -vV`, whole: what must be equal for a library to be up to date.
     pub version: String,
     pub host: String,
+    sysroot: PathBuf,
+}
+
+/// A program of Rust's, chosen as Rust users expect: CARGO, RUSTC, else rustup or PATH.
+fn rust_program(variable: &str, name: &str) -> OsString {
+    env::var_os(variable).unwrap_or_else(|| name.into())
 }
 
 pub fn toolchain() -> Result<Toolchain> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(&rustc)
-        .arg("-vV")
-        .output()
-        .with_context(|| format!("cannot run {}", Path::new(&rustc).display()))?;
-    let version = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    match host {
-        Some(host) if output.status.success() => Ok(Toolchain {
-            host: host.to_owned(),
-            version,
-        }),
-        _ => bail!(
-            "`rustc -vV` failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ),
+    Ok(Toolchain {
+        host: host.context("`rustc -vV` names no host")?.to_owned(),
+        sysroot: rustc(&["--print", "sysroot"])?.trim().into(),
+        version,
+    })
+}
+
+fn rustc(arguments: &[&str]) -> Result<String> {
+    let rustc = rust_program("RUSTC", "rustc");
+    let name = Path::new(&rustc).display();
+    let output = Command::new(&rustc)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    ensure!(
+        output.status.success(),
+        "`{name} {}` failed: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Where the standard library for a target comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Std {
+    /// The toolchain has it.
+    Installed,
+    /// rustup can add it to the toolchain.
+    Rustup,
+    /// The toolchain has its source: cargo builds it, once a target.
+    Source,
+}
+
+impl Toolchain {
+    pub fn std_for(&self, triple: &str) -> Result<Std> {
+        if self.has_std(triple) {
+            Ok(Std::Installed)
+        } else if self.rustup_name().is_some() {
+            Ok(Std::Rustup)
+        } else {
+            self.source_std(triple)
+        }
+    }
+
+    fn has_std(&self, triple: &str) -> bool {
+        let folder = self.sysroot.join("lib/rustlib").join(triple).join("lib");
+        fs::read_dir(folder).is_ok_and(|mut entries| {
+            entries.any(|entry| {
+                entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+            })
+        })
+    }
+
+    /// The toolchain's name, when rustup manages it.
+    fn rustup_name(&self) -> Option<&str> {
+        let folder = self.sysroot.parent()?;
+        (folder.ends_with("toolchains") && folder.parent()?.join("settings.toml").is_file())
+            .then(|| self.sysroot.file_name()?.to_str())?
+    }
+
+    fn source_std(&self, triple: &str) -> Result<Std> {
+        ensure!(
+            self.sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").is_file(),
+            "there is no standard library for {triple} in {}: run `rustup target add {triple}`, \
+             or `rustup component add rust-src` so that cargo builds it, \
+             or choose a toolchain that has one of the two by RUSTUP_TOOLCHAIN, or by CARGO and RUSTC",
+            self.sysroot.display()
+        );
+        Ok(Std::Source)
+    }
+
+    /// Makes sure that cargo finds, or can build, a standard library.
+    fn provide_std(&self, triple: &str, project: &Project, log: &Path) -> Result<Std> {
+        match self.std_for(triple)? {
+            Std::Rustup => {
+                let mut command = project.command("rustup")?;
+                command.args([
+                    "target",
+                    "add",
+                    "--toolchain",
+                    self.rustup_name().unwrap(),
+                    triple,
+                ]);
+                match run(&mut command, log) {
+                    Ok(()) => Ok(Std::Installed),
+                    Err(_) => self.source_std(triple),
+                }
+            }
+            other => Ok(other),
+        }
     }
 }
 
-/// The release library, linked by zig against the target's glibc, whatever this
-/// machine's glibc is. Cargo decides what is up to date.
-pub fn library(project: &Project, target: &Target, folder: &Path) -> Result<PathBuf> {
+/// The release library for a target, checked against the target's floor.
+pub fn library(
+    project: &Project,
+    table: &[Target],
+    target: &Target,
+    toolchain: &Toolchain,
+    folder: &Path,
+) -> Result<PathBuf> {
+    if !target.slices.is_empty() {
+        return universal(project, table, target, toolchain, folder);
+    }
+    // The same library can be wanted for itself and as a slice, on two threads.
+    static BUILDING: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let turn = BUILDING
+        .lock()
+        .unwrap()
+        .entry(target.triple.clone())
+        .or_default()
+        .clone();
+    let _turn = turn.lock().unwrap();
+    let std = toolchain.provide_std(&target.triple, project, &folder.join("log"))?;
     let mut command = project.command(project.tool("cargo-zigbuild")?)?;
     command
-        .arg("zigbuild")
-        .args(["--release", "--target"])
-        .arg(format!("{}.{}", target.triple, target.glibc))
+        .args(["zigbuild", "--release", "--target"])
         .env_remove("CARGO_BUILD_TARGET");
-    artefact(project, &mut command, folder)
+    match (target.system(), target.floor()) {
+        // Without it zig would link for a newer glibc.
+        (System::Manylinux, Some(floor)) => command.arg(format!("{}.{floor}", target.triple)),
+        (System::Macos, Some(floor)) => command
+            .arg(&target.triple)
+            .env("MACOSX_DEPLOYMENT_TARGET", floor.to_string()),
+        _ => command.arg(&target.triple),
+    };
+    if std == Std::Source {
+        // Cargo builds the standard library on a stable Rust only with the first one.
+        command
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind");
+    }
+    let library = artefact(project, &mut command, folder)?;
+    check(target, &library)?;
+    Ok(library)
+}
+
+/// One file of the slices' libraries.
+fn universal(
+    project: &Project,
+    table: &[Target],
+    target: &Target,
+    toolchain: &Toolchain,
+    folder: &Path,
+) -> Result<PathBuf> {
+    let mut writer = FatWriter::new();
+    for slice in table
+        .iter()
+        .filter(|row| target.slices.contains(&row.triple))
+    {
+        let folder = project.root.join("build").join(&slice.triple);
+        let library = library(project, table, slice, toolchain, &folder)?;
+        writer
+            .add(fs::read(library)?)
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
+    let path = folder.join(target.library_name(&project.module));
+    let mut contents = Vec::new();
+    writer
+        .write_to(&mut contents)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    project::write(&path, contents)?;
+    Ok(path)
+}
+
+/// Whether the library needs no more than its target promises.
+fn check(target: &Target, path: &Path) -> Result<()> {
+    for needs in library::read(path)? {
+        if let (Some(needed), Some(floor)) = (needs.version, target.floor()) {
+            ensure!(
+                needed <= floor,
+                "{} needs {needed} and its tag, {}, promises {floor}",
+                path.display(),
+                target.tag()
+            );
+        }
+        if let Some(name) = needs.install_name {
+            ensure!(
+                name.starts_with('@'),
+                "{} has the install name {name}, a path of this machine: \
+                 rust/.cargo/config.toml sets a relative one",
+                path.display()
+            );
+        }
+        // What a bare system of that kind lacks.
+        const ABSENT: [&str; 4] = ["libgcc_s", "libunwind", "libstdc++", "libwinpthread"];
+        let absent = needs.libraries.iter().find(|library| {
+            target.system() != System::Manylinux
+                && ABSENT.iter().any(|name| library.starts_with(name))
+        });
+        if let Some(library) = absent {
+            bail!(
+                "{} needs {library}, which a bare system lacks",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What the library needs, for the closing table.
+pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
+    Ok(library::read(path)?
+        .into_iter()
+        .filter_map(|needs| needs.version)
+        .min())
 }
 
 /// The library of a debug build for this machine: quick, and good enough for what does
@@ -60,9 +252,8 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
     let out = folder.join("expanded.rs");
     let mut command = cargo(project)?;
     command
-        .args(["rustc", "--lib", "--locked", "--manifest-path"])
-        .arg(project.rust.join("Cargo.toml"))
-        .arg("--target-dir")
+        .current_dir(&project.rust)
+        .args(["rustc", "--lib", "--locked", "--target-dir"])
         .arg(folder.join("cargo"))
         .args(["--", "-Zunpretty=expanded"])
         // A stable compiler refuses the option above without it; nothing that is built
@@ -74,7 +265,7 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
 }
 
 fn cargo(project: &Project) -> Result<Command> {
-    project.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    project.command(rust_program("CARGO", "cargo"))
 }
 
 #[derive(Deserialize)]
@@ -88,16 +279,16 @@ struct Message {
 
 /// Runs a cargo build and reads from its messages where the library is.
 fn artefact(project: &Project, command: &mut Command, folder: &Path) -> Result<PathBuf> {
-    let manifest = project.rust.join("Cargo.toml");
     let out = folder.join("messages.json");
     fs::create_dir_all(folder)?;
     command
-        .args(["--lib", "--locked", "--manifest-path"])
-        .arg(&manifest)
-        .arg("--target-dir")
+        // Cargo reads .cargo/config.toml from here upwards.
+        .current_dir(&project.rust)
+        .args(["--lib", "--locked", "--target-dir"])
         .arg(folder.join("cargo"))
         .args(["--message-format", "json-render-diagnostics"]);
     run_to(command, &folder.join("log"), Some(&out))?;
+    let manifest = project.rust.join("Cargo.toml");
     let mut library = None;
     for line in read(&out)?.lines().filter(|line| line.starts_with('{')) {
         let message: Message =
@@ -113,7 +304,8 @@ fn artefact(project: &Project, command: &mut Command, folder: &Path) -> Result<P
     }
     library.with_context(|| {
         format!(
-            "cargo built no dynamic library: {} needs `crate-type = [\"cdylib\"]`",
+            "cargo built no dynamic library: {} needs `crate-type = [\"cdylib\"]`, and RUSTFLAGS \
+             must not undo rust/.cargo/config.toml",
             project.relative(&manifest)
         )
     })
@@ -124,19 +316,17 @@ pub fn fingerprint(project: &Project, library: &Path) -> Result<String> {
     const DIGITS: usize = 16;
     let marker = format!("{}.abi=", project.module);
     let bytes = fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
-    let mut found: Vec<&[u8]> = bytes
+    let found: BTreeSet<&[u8]> = bytes
         .windows(marker.len() + DIGITS + 1)
         .filter(|window| window.starts_with(marker.as_bytes()) && window.ends_with(b"\0"))
         .map(|window| &window[marker.len()..marker.len() + DIGITS])
         .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
         .collect();
-    found.sort_unstable();
-    found.dedup();
     ensure!(
         found.len() == 1,
         "{} holds {} ABI fingerprints, not one",
         library.display(),
         found.len()
     );
-    Ok(String::from_utf8_lossy(found[0]).into_owned())
+    Ok(String::from_utf8_lossy(found.first().unwrap()).into_owned())
 }

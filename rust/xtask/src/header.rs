@@ -19,8 +19,8 @@ Conventions
 - A pointer must be valid or, where the comment allows it, NULL. NULL elsewhere is
   an error, not a crash.
 - A function that fails returns what its comment says, and leaves an error for
-  <module>_error_take, on the same thread, until the next call there. A panic in
-  Rust is such an error.
+  <module>_error_take, on the same thread, until it is taken or another call there
+  fails. A panic in Rust is such an error.
 - Every function may be called from any thread.
 ";
 

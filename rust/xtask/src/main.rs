@@ -1,7 +1,9 @@
 //! The pipeline tool of the Makefile's verbs. Dispatch only.
 
 mod build;
+mod doctor;
 mod header;
+mod library;
 mod pipeline;
 mod project;
 mod targets;
@@ -11,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use pipeline::Options;
 use project::Project;
 
 /// Builds, checks and packs the library. Each verb has a Make target of its name.
@@ -36,7 +39,27 @@ enum Verb {
     },
     /// Build, repair, check and run wheels, into dist/
     Wheels {
-        /// Target triples, separated by spaces or commas; this machine's when none is named
+        /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
+        targets: Vec<String>,
+        /// How many targets to build at a time [default: the number of cores]
+        #[arg(short, long)]
+        jobs: Option<usize>,
+        /// Print what came of each target as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the table of targets
+    Targets {
+        /// Write it into README.md
+        #[arg(long)]
+        write: bool,
+        /// Fail when README.md has another table
+        #[arg(long, conflicts_with = "write")]
+        check: bool,
+    },
+    /// Say what would build each target here, and what is missing
+    Doctor {
+        /// Triples, tags, short names or groups [default: host]
         targets: Vec<String>,
     },
     /// Pack the source distribution, into dist/
@@ -48,7 +71,13 @@ fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Header { check } => header::run(&project, check),
         Verb::Lib { target } => pipeline::lib(&project, target.as_deref()),
-        Verb::Wheels { targets } => pipeline::wheels(&project, &targets),
+        Verb::Wheels {
+            targets,
+            jobs,
+            json,
+        } => pipeline::wheels(&project, &targets, &Options { jobs, json }),
+        Verb::Targets { write, check } => targets::show(&project, write, check),
+        Verb::Doctor { targets } => doctor::run(&project, &targets),
         Verb::Sdist => pipeline::sdist(&project),
     }
 }

@@ -1,43 +1,52 @@
 //! The stages in order: build, pack, repair, check, run.
 
+use std::collections::HashMap;
 use std::fs;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{self, Toolchain};
 use crate::project::{self, read, sha256, Inputs, Project};
-use crate::targets::{self, Target};
+use crate::targets::{self, System, Target};
 
 /// Builds the library as wheels carry it, and puts it into the package's lib folder.
 pub fn lib(project: &Project, target: Option<&str>) -> Result<()> {
     let toolchain = build::toolchain()?;
+    let table = targets::load(project)?;
     let words: Vec<String> = target.map(str::to_owned).into_iter().collect();
-    for target in targets::select(&targets::load(project)?, &words, &toolchain.host)? {
-        let folder = project.root.join("build").join(&target.triple);
-        eprintln!("{}: build", target.triple);
-        let library = build::library(project, &target, &folder)?;
-        let mut command = project.command(project.tool("python")?)?;
-        command
-            .current_dir(&project.python)
-            .args([
-                "setup.py",
-                "--quiet",
-                "build_library",
-                "--inplace",
-                "--library",
-            ])
-            .arg(&library)
-            .env("CARGO_BUILD_TARGET", &target.triple);
-        project::run(&mut command, &folder.join("log"))?;
-        let placed = project
-            .package()
-            .join("lib")
-            .join(library.file_name().unwrap());
-        println!("{}", project.relative(&placed));
-    }
+    let selected = targets::select(&table, &words, &toolchain.host)?;
+    let [target] = &selected[..] else {
+        bail!("the lib folder holds one library: name one target");
+    };
+    let folder = project.root.join("build").join(&target.triple);
+    eprintln!("{}: build", target.triple);
+    let library = build::library(project, &table, target, &toolchain, &folder)?;
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .current_dir(&project.python)
+        .args([
+            "setup.py",
+            "--quiet",
+            "build_library",
+            "--inplace",
+            "--library",
+        ])
+        .arg(&library)
+        .env("CARGO_BUILD_TARGET", &target.triple);
+    project::run(&mut command, &folder.join("log"))?;
+    let placed = project
+        .package()
+        .join("lib")
+        .join(target.library_name(&project.module));
+    println!("{}", project.relative(&placed));
     Ok(())
 }
 
@@ -80,95 +89,191 @@ fn pack_sdist(project: &Project) -> Result<PathBuf> {
 }
 
 /// What a finished wheel was made of, beside the build; never in the wheel.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Record {
     inputs: String,
     wheel: String,
     sha256: String,
+    /// In bytes.
+    size: u64,
+    /// What the library needs of the system: at most what the tag promises.
+    needs: Option<String>,
     ran: String,
 }
 
+/// What came of one target.
+#[derive(Serialize)]
 struct Row {
-    target: Target,
-    record: Record,
-    size: String,
-    /// Each stage that ran, with its time; none when the wheel was up to date.
-    stages: Vec<(&'static str, Duration)>,
+    target: String,
+    triple: String,
+    #[serde(flatten)]
+    record: Option<Record>,
+    /// The seconds of each stage that ran; none when the wheel was up to date.
+    stages: Vec<(&'static str, f64)>,
+    error: Option<String>,
+    /// The finished wheel, until it is in dist/.
+    #[serde(skip)]
+    made: Option<PathBuf>,
+}
+
+/// How `wheels` runs.
+pub struct Options {
+    pub jobs: Option<usize>,
+    pub json: bool,
+}
+
+/// What all the targets' stages share.
+struct Run<'a> {
+    project: &'a Project,
+    table: &'a [Target],
+    toolchain: &'a Toolchain,
+    sdist: &'a Path,
+    /// The sdist, unpacked.
+    tree: &'a Path,
+    progress: &'a Progress,
 }
 
 /// Makes a wheel for each of the targets, and prints what came of it.
-pub fn wheels(project: &Project, words: &[String]) -> Result<()> {
+pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<()> {
     let toolchain = build::toolchain()?;
-    let selected = targets::select(&targets::load(project)?, words, &toolchain.host)?;
+    let table = targets::load(project)?;
+    let selected = targets::select(&table, words, &toolchain.host)?;
     let sdist = pack_sdist(project)?;
-    let mut rows = Vec::new();
-    let mut failed = Vec::new();
-    for target in selected {
-        match wheel(project, &target, &toolchain, &sdist) {
-            Ok(row) => rows.push(row),
-            Err(error) => {
-                eprintln!("error: {}: {error:#}", target.triple);
-                failed.push(target.triple);
-            }
+    let tree = unpack(project, &sdist)?;
+    let progress = Progress::new(selected.len());
+    let run = Run {
+        project,
+        table: &table,
+        toolchain: &toolchain,
+        sdist: &sdist,
+        tree: &tree,
+        progress: &progress,
+    };
+
+    let jobs = match options.jobs {
+        Some(jobs) => jobs,
+        None => thread::available_parallelism().map_or(1, |count| count.get()),
+    };
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, selected.len()) {
+            scope.spawn(|| loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(target) = selected.get(index) else {
+                    break;
+                };
+                let row = row(&run, target);
+                progress.finish(&row);
+                rows.lock().unwrap().push((index, row));
+            });
         }
+    });
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort_by_key(|(index, _)| *index);
+    let mut rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
+    progress.clear();
+    check_and_publish(project, &mut rows)?;
+
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        print(&rows);
     }
-    print(&rows);
+    let failed: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.error.is_some())
+        .map(|row| &*row.target)
+        .collect();
     ensure!(failed.is_empty(), "no wheel for {}", failed.join(", "));
     Ok(())
 }
 
-fn wheel(project: &Project, target: &Target, toolchain: &Toolchain, sdist: &Path) -> Result<Row> {
+fn row(run: &Run, target: &Target) -> Row {
+    let mut stages = Vec::new();
+    let (record, made, error) = match wheel(run, target, &mut stages) {
+        Ok((record, made)) => (Some(record), made, None),
+        Err(error) => (None, None, Some(format!("{error:#}"))),
+    };
+    Row {
+        target: target.short_name(),
+        triple: target.triple.clone(),
+        record,
+        stages,
+        error,
+        made,
+    }
+}
+
+fn record_path(project: &Project, triple: &str) -> PathBuf {
+    project.root.join("build").join(triple).join("wheel.json")
+}
+
+/// The record of the wheel that is in dist/, if it is up to date; else of a new one, with
+/// the path where that is.
+fn wheel(
+    run: &Run,
+    target: &Target,
+    stages: &mut Vec<(&'static str, f64)>,
+) -> Result<(Record, Option<PathBuf>)> {
+    let project = run.project;
     let folder = project.root.join("build").join(&target.triple);
     fs::create_dir_all(&folder)?;
-    let inputs = inputs(project, target, toolchain, sdist)?;
-    let record_path = folder.join("wheel.json");
-    let mut stages = Vec::new();
-
-    let up_to_date = fs::read(&record_path)
+    let inputs = inputs(run, target)?;
+    if let Some(record) = fs::read(record_path(project, &target.triple))
         .ok()
         .and_then(|text| serde_json::from_slice::<Record>(&text).ok())
         .filter(|record| record.inputs == inputs)
         .filter(|record| {
             sha256(&project.dist().join(&record.wheel)).is_ok_and(|sum| sum == record.sha256)
-        });
-    let record = match up_to_date {
-        Some(record) => record,
-        None => {
-            let (wheel, ran) = make(project, target, toolchain, sdist, &folder, &mut stages)?;
-            let path = publish(project, &wheel, |name| {
-                name.ends_with(&format!("-{}.whl", target.tags.join(".")))
-            })?;
-            let record = Record {
-                inputs,
-                wheel: path.file_name().unwrap().to_string_lossy().into_owned(),
-                sha256: sha256(&path)?,
-                ran,
-            };
-            project::write(&record_path, serde_json::to_string_pretty(&record)?)?;
-            record
-        }
+        })
+    {
+        return Ok((record, None));
+    }
+    // Whatever happens from here on, no wheel of older sources stays.
+    remove_published(project, |name| {
+        name.ends_with(&format!("-{}.whl", target.tags.join(".")))
+    })?;
+    let (wheel, needs, ran) = make(run, target, &folder, stages)?;
+    let record = Record {
+        inputs,
+        wheel: wheel.file_name().unwrap().to_string_lossy().into_owned(),
+        sha256: sha256(&wheel)?,
+        size: fs::metadata(&wheel)?.len(),
+        needs,
+        ran,
     };
-    Ok(Row {
-        size: kilobytes(&project.dist().join(&record.wheel))?,
-        target: target.clone(),
-        record,
-        stages,
-    })
+    Ok((record, Some(wheel)))
+}
+
+/// Checks the metadata of all the new wheels, in one run of twine, and puts them into dist/.
+fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
+    if rows.iter().all(|row| row.made.is_none()) {
+        return Ok(());
+    }
+    let mut command = project.command(project.tool("twine")?)?;
+    command
+        .args(["check", "--strict"])
+        .args(rows.iter().filter_map(|row| row.made.as_ref()));
+    project::run(&mut command, &project.root.join("build/sdist/log"))?;
+    for row in rows {
+        if let (Some(wheel), Some(record)) = (row.made.take(), &row.record) {
+            publish(project, &wheel, |_| false)?;
+            let text = serde_json::to_string_pretty(record)?;
+            project::write(&record_path(project, &row.triple), text)?;
+        }
+    }
+    Ok(())
 }
 
 /// Everything that a wheel's bytes and its checks depend on.
-fn inputs(
-    project: &Project,
-    target: &Target,
-    toolchain: &Toolchain,
-    sdist: &Path,
-) -> Result<String> {
+fn inputs(run: &Run, target: &Target) -> Result<String> {
     let mut inputs = Inputs::default();
     inputs.text(&format!("{target:?}"));
-    inputs.text(&toolchain.version);
-    inputs.text(&sha256(sdist)?);
+    inputs.text(&run.toolchain.version);
+    inputs.text(&sha256(run.sdist)?);
     for path in ["rust/xtask/src", "scripts", "ci/requirements.txt"] {
-        inputs.path(&project.root.join(path))?;
+        inputs.path(&run.project.root.join(path))?;
     }
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -180,68 +285,115 @@ fn inputs(
 }
 
 /// The stages. Each leaves its result in a folder of its own, made anew. Returns the
-/// finished wheel, and what it was run on.
+/// finished wheel, what its library needs, and what it was run on.
 fn make(
-    project: &Project,
+    run: &Run,
     target: &Target,
-    toolchain: &Toolchain,
-    sdist: &Path,
     folder: &Path,
-    stages: &mut Vec<(&'static str, Duration)>,
-) -> Result<(PathBuf, String)> {
+    stages: &mut Vec<(&'static str, f64)>,
+) -> Result<(PathBuf, Option<String>, String)> {
+    let project = run.project;
     let log = folder.join("log");
     let _ = fs::remove_file(&log);
-    let mut last = Instant::now();
-    let mut begin = |stage: &'static str| {
-        if let Some((_, time)) = stages.last_mut() {
-            *time = last.elapsed();
-        }
-        last = Instant::now();
-        if stage != "end" {
-            eprintln!("{}: {stage}", target.triple);
-            stages.push((stage, Duration::ZERO));
-        }
+    let mut stage = |name: &'static str, work: &mut dyn FnMut() -> Result<PathBuf>| {
+        run.progress.stage(target, name);
+        let begin = Instant::now();
+        let result = work();
+        stages.push((name, begin.elapsed().as_secs_f64()));
+        result
     };
 
-    begin("build");
-    let library = build::library(project, target, folder)?;
+    let library = stage("build", &mut || {
+        build::library(project, run.table, target, run.toolchain, folder)
+    })?;
+    let packed = stage("pack", &mut || pack(run, target, &library, folder, &log))?;
+    let wheel = stage("repair", &mut || {
+        repair(project, target, &packed, folder, &log)
+    })?;
+    let mut ran = "not run".to_owned();
+    if target.triple == run.toolchain.host {
+        stage("run", &mut || {
+            ran = run_on_venv(project, &wheel, folder, &log)?;
+            Ok(PathBuf::new())
+        })?;
+    }
+    let needs = build::floor_needed(&library)?.map(|floor| floor.to_string());
+    Ok((wheel, needs, ran))
+}
 
-    begin("pack");
+/// The sdist as a folder, of which every wheel is packed.
+fn unpack(project: &Project, sdist: &Path) -> Result<PathBuf> {
+    let folder = project.root.join("build/sdist/tree");
+    fresh(&folder)?;
+    let mut command = project.command(project.tool("python")?)?;
+    command.args(["-m", "tarfile", "-e"]).args([sdist, &folder]);
+    project::run(&mut command, &project.root.join("build/sdist/log"))?;
+    Ok(folder.join(format!("{}-{}", project.module, project.version)))
+}
+
+/// A wheel of the sdist's tree and the library, with the tag that setup.py reads from it.
+fn pack(run: &Run, target: &Target, library: &Path, folder: &Path, log: &Path) -> Result<PathBuf> {
     let tree = folder.join("tree");
     fresh(&tree)?;
-    let python = project.tool("python")?;
-    let mut command = project.command(&python)?;
-    command.args(["-m", "tarfile", "-e"]).args([sdist, &tree]);
-    project::run(&mut command, &log)?;
+    copy_tree(run.tree, &tree)?;
     let packed = folder.join("packed");
     fresh(&packed)?;
-    let mut command = project.command(&python)?;
+    let mut command = run.project.command(run.project.tool("python")?)?;
     command
-        .current_dir(tree.join(format!("{}-{}", project.module, project.version)))
+        .current_dir(&tree)
         .args(["setup.py", "--quiet", "build_library", "--library"])
-        .arg(&library)
+        .arg(library)
         .args(["bdist_wheel", "--dist-dir"])
         .arg(&packed)
         .env("CARGO_BUILD_TARGET", &target.triple);
-    project::run(&mut command, &log)?;
-    let wheel = only(&packed, ".whl")?;
+    project::run(&mut command, log)?;
+    only(&packed, ".whl")
+}
 
-    begin("repair");
+/// The wheel with what it links against inside, and the tags of the target's row.
+fn repair(
+    project: &Project,
+    target: &Target,
+    packed: &Path,
+    folder: &Path,
+    log: &Path,
+) -> Result<PathBuf> {
     let repaired = folder.join("repaired");
     fresh(&repaired)?;
-    let mut command = project.command(project.tool("auditwheel")?)?;
-    command
-        // auditwheel would name the oldest platform whose symbols suffice; Rust's floor
-        // is the older bound of what is true.
-        .args([
-            "repair",
-            "--plat",
-            target.tag(),
-            "--only-plat",
-            "--wheel-dir",
-        ])
-        .args([&repaired, &wheel]);
-    project::run(&mut command, &log)?;
+    match target.system() {
+        System::Manylinux | System::Musllinux => {
+            let mut command = project.command(project.tool("python")?)?;
+            command
+                .arg(project.root.join("scripts/auditwheel_for.py"))
+                .args([target.tag(), "repair", "--plat", target.tag()])
+                // auditwheel would name the oldest platform whose symbols suffice; the
+                // floor in the table is the older bound of what is true.
+                .args(["--only-plat", "--wheel-dir"])
+                .arg(&repaired);
+            if target.system() == System::Musllinux {
+                // musl's loader takes this name for itself; on a glibc machine auditwheel
+                // finds a linker script of that name instead.
+                command.args(["--exclude", "libc.so"]);
+            }
+            project::run(command.arg(packed), log)?;
+        }
+        System::Macos => {
+            let mut command = project.command(project.tool("repairwheel")?)?;
+            command
+                .args(["--no-sys-paths", "--output-dir"])
+                .args([&repaired, packed])
+                .env("PYTHONHASHSEED", "0"); // It writes tags in the order of a set.
+            project::run(&mut command, log)?;
+        }
+        System::Windows => {
+            let mut command = project.command(project.tool("delvewheel")?)?;
+            command
+                // The library is in the package's lib folder, not beside its modules.
+                .args(["repair", "--analyze-existing", "--wheel-dir"])
+                .args([&repaired, packed]);
+            project::run(&mut command, log)?;
+        }
+    }
     let wheel = only(&repaired, ".whl")?;
     let expected = format!(
         "{}-{}-py2.py3-none-{}.whl",
@@ -254,21 +406,7 @@ fn make(
         "the repaired wheel is {}, and ci/targets.toml says {expected}",
         project.relative(&wheel)
     );
-
-    begin("check");
-    let mut command = project.command(project.tool("auditwheel")?)?;
-    project::run(command.arg("show").arg(&wheel), &log)?;
-    let mut command = project.command(project.tool("twine")?)?;
-    project::run(command.args(["check", "--strict"]).arg(&wheel), &log)?;
-
-    begin("run");
-    let ran = if target.triple == toolchain.host {
-        run_on_venv(project, &wheel, folder, &log)?
-    } else {
-        "not run".to_owned()
-    };
-    begin("end");
-    Ok((wheel, ran))
+    Ok(wheel)
 }
 
 /// Installs the wheel into a folder and runs it on `.venv`'s Python.
@@ -304,48 +442,156 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
     Ok(python.to_owned())
 }
 
-/// Moves a copy into dist/ under its name, and removes the files there that it replaces:
-/// this project's, for which `replaces` is true.
+/// Moves a copy into dist/ under its name, and removes the files there that it replaces.
 fn publish(project: &Project, file: &Path, replaces: impl Fn(&str) -> bool) -> Result<PathBuf> {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let path = project.dist().join(&name);
     let contents = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     project::write(&path, contents)?;
-    for entry in fs::read_dir(project.dist())? {
-        let other = entry?.file_name().to_string_lossy().into_owned();
-        if other != name && other.starts_with(&format!("{}-", project.module)) && replaces(&other) {
-            fs::remove_file(project.dist().join(other))?;
-        }
-    }
+    remove_published(project, |other| other != name && replaces(other))?;
     Ok(path)
 }
 
+/// Removes this project's files for which `which` is true from dist/.
+fn remove_published(project: &Project, which: impl Fn(&str) -> bool) -> Result<()> {
+    let Ok(entries) = fs::read_dir(project.dist()) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&format!("{}-", project.module)) && which(&name) {
+            fs::remove_file(project.dist().join(name))?;
+        }
+    }
+    Ok(())
+}
+
 fn print(rows: &[Row]) {
+    let mut lines = vec![["target", "size", "needs", "ran on", "seconds"].map(String::from)];
     for row in rows {
-        let total: Duration = row.stages.iter().map(|(_, time)| *time).sum();
         let stages: Vec<String> = row
             .stages
             .iter()
-            .map(|(stage, time)| format!("{stage} {:.1}", time.as_secs_f64()))
+            .map(|(stage, seconds)| format!("{stage} {seconds:.1}"))
             .collect();
-        println!("dist/{}", row.record.wheel);
+        let mut seconds = stages.join(", ");
+        if seconds.is_empty() {
+            seconds = "up to date".into();
+        }
+        lines.push(match &row.record {
+            Some(record) => [
+                row.target.clone(),
+                format!("{} kB", record.size.div_ceil(1000)),
+                record.needs.clone().unwrap_or("-".into()),
+                record.ran.clone(),
+                seconds,
+            ],
+            None => [
+                row.target.clone(),
+                "FAILED".into(),
+                "-".into(),
+                "-".into(),
+                seconds,
+            ],
+        });
+    }
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].len())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..4).map(width).collect();
+    for [target, size, needs, ran, seconds] in &lines {
         println!(
-            "  {}  {}  glibc {}  ran on: {}  {}",
-            row.target.triple,
-            row.size,
-            row.target.glibc,
-            row.record.ran,
-            if stages.is_empty() {
-                "up to date".to_owned()
-            } else {
-                format!("{:.1} s ({})", total.as_secs_f64(), stages.join(", "))
-            }
+            "{target:<0$}  {size:>1$}  {needs:>2$}  {ran:<3$}  {seconds}",
+            widths[0], widths[1], widths[2], widths[3]
         );
+    }
+    for record in rows.iter().filter_map(|row| row.record.as_ref()) {
+        println!("dist/{}", record.wheel);
+    }
+}
+
+/// What is under way: a line for each target on a terminal, a line for each stage elsewhere.
+struct Progress {
+    bars: MultiProgress,
+    total: ProgressBar,
+    targets: Mutex<HashMap<String, ProgressBar>>,
+    terminal: bool,
+}
+
+impl Progress {
+    fn new(count: usize) -> Progress {
+        let bars = MultiProgress::new(); // on standard error
+        let total = bars.add(ProgressBar::new(count as u64));
+        total.set_style(ProgressStyle::with_template("{pos} of {len} targets, {elapsed}").unwrap());
+        let terminal = std::io::stderr().is_terminal();
+        if terminal {
+            total.enable_steady_tick(Duration::from_millis(200));
+        }
+        Progress {
+            bars,
+            total,
+            targets: Mutex::default(),
+            terminal,
+        }
+    }
+
+    fn stage(&self, target: &Target, stage: &str) {
+        let name = target.short_name();
+        if !self.terminal {
+            eprintln!("{name}: {stage}");
+            return;
+        }
+        let mut targets = self.targets.lock().unwrap();
+        let bar = targets.entry(name.clone()).or_insert_with(|| {
+            let bar = self
+                .bars
+                .insert_before(&self.total, ProgressBar::new_spinner());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        bar.set_message(format!("{name}: {stage}"));
+    }
+
+    fn finish(&self, row: &Row) {
+        if let Some(bar) = self.targets.lock().unwrap().remove(&row.target) {
+            bar.finish_and_clear();
+        }
+        self.total.inc(1);
+        if let Some(error) = &row.error {
+            let text = format!("error: {}: {error}", row.target);
+            if self.terminal {
+                let _ = self.bars.println(text);
+            } else {
+                eprintln!("{text}");
+            }
+        }
+    }
+
+    fn clear(&self) {
+        self.total.finish_and_clear();
     }
 }
 
 fn kilobytes(path: &Path) -> Result<String> {
     Ok(format!("{} kB", fs::metadata(path)?.len().div_ceil(1000)))
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 /// The folder, empty.

@@ -109,6 +109,7 @@ impl Project {
             .env("PATH", env::join_paths(path)?)
             .env("SOURCE_DATE_EPOCH", self.source_date_epoch()?.to_string())
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("NO_COLOR", "1") // the output goes to log files
             .stdin(Stdio::null());
         Ok(command)
     }

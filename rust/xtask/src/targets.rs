@@ -1,9 +1,11 @@
 //! The table of targets: read, validate, select.
 
+use std::fmt;
+
 use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
-use crate::project::{read, Project};
+use crate::project::{self, read, Project};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,8 +13,9 @@ pub struct Target {
     pub triple: String,
     /// The platform tags of the wheel, in the order of its file name.
     pub tags: Vec<String>,
-    /// The oldest glibc that the library may need.
-    pub glibc: String,
+    /// The targets whose libraries become one file.
+    #[serde(default)]
+    pub slices: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -21,55 +24,233 @@ struct Table {
     target: Vec<Target>,
 }
 
+/// The kinds of platform tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    Manylinux,
+    Musllinux,
+    Macos,
+    Windows,
+}
+
+const GROUPS: [(&str, &[System]); 6] = [
+    ("manylinux", &[System::Manylinux]),
+    ("musllinux", &[System::Musllinux]),
+    ("linux", &[System::Manylinux, System::Musllinux]),
+    ("macos", &[System::Macos]),
+    ("windows", &[System::Windows]),
+    (
+        "all",
+        &[
+            System::Manylinux,
+            System::Musllinux,
+            System::Macos,
+            System::Windows,
+        ],
+    ),
+];
+
+/// The oldest version of the system's library that a wheel's library may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Floor(pub u32, pub u32);
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
 impl Target {
     /// The tag that says the floor.
     pub fn tag(&self) -> &str {
         self.tags.last().expect("load() refuses a row without tags")
     }
+
+    pub fn system(&self) -> System {
+        match self.tag() {
+            tag if tag.starts_with("manylinux") => System::Manylinux,
+            tag if tag.starts_with("musllinux") => System::Musllinux,
+            tag if tag.starts_with("macosx") => System::Macos,
+            _ => System::Windows,
+        }
+    }
+
+    /// The floor in the tag; Windows tags have none.
+    pub fn floor(&self) -> Option<Floor> {
+        let mut words = self.tag().split('_').skip(1);
+        let floor = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        (self.system() != System::Windows).then_some(Floor(floor.0, floor.1))
+    }
+
+    /// The tag without its version: manylinux_x86_64, macosx_arm64, win32.
+    pub fn short_name(&self) -> String {
+        let mut words = self.tag().split('_');
+        let system = words.next().unwrap_or_default();
+        let arch: Vec<&str> = words
+            .skip(if self.floor().is_some() { 2 } else { 0 })
+            .collect();
+        [&[system], &arch[..]].concat().join("_")
+    }
+
+    pub fn is_called(&self, name: &str) -> bool {
+        self.triple == name || self.short_name() == name || self.tags.iter().any(|tag| tag == name)
+    }
+
+    pub fn library_name(&self, module: &str) -> String {
+        match self.system() {
+            System::Manylinux | System::Musllinux => format!("lib{module}.so"),
+            System::Macos => format!("lib{module}.dylib"),
+            System::Windows => format!("{module}.dll"),
+        }
+    }
 }
 
 pub fn load(project: &Project) -> Result<Vec<Target>> {
     let path = project.root.join("ci/targets.toml");
-    let table: Table =
-        toml::from_str(&read(&path)?).with_context(|| format!("{}", path.display()))?;
+    parse(&read(&path)?).with_context(|| format!("{}", path.display()))
+}
+
+fn parse(text: &str) -> Result<Vec<Target>> {
+    let table: Table = toml::from_str(text)?;
     for target in &table.target {
+        let triple = &target.triple;
+        ensure!(!target.tags.is_empty(), "{triple} has no tags");
         ensure!(
-            !target.tags.is_empty(),
-            "{}: {} has no tags",
-            path.display(),
-            target.triple
+            target.system() == System::Windows || target.floor().is_some(),
+            "{triple}: {} says no floor",
+            target.tag()
         );
+        for slice in &target.slices {
+            ensure!(
+                table
+                    .target
+                    .iter()
+                    .any(|other| other.triple == *slice && other.slices.is_empty()),
+                "{triple} is made of {slice}, which has no row"
+            );
+        }
+        for name in target.tags.iter().chain([triple]) {
+            let rows = table.target.iter().filter(|other| other.is_called(name));
+            ensure!(rows.count() == 1, "two rows are called {name}");
+        }
     }
     Ok(table.target)
 }
 
-/// The rows that the words name, without repetition; the host's row for no word.
+/// The rows that the words name, in the table's order; the host's row for no word.
+/// A word may hold several names.
 pub fn select(table: &[Target], words: &[String], host: &str) -> Result<Vec<Target>> {
-    let names: Vec<&str> = words
+    let mut names: Vec<&str> = words
         .iter()
-        .flat_map(|word| word.split([',', ' ']))
+        .flat_map(|word| word.split([',', ' ', '\n', '\t']))
         .filter(|name| !name.is_empty())
         .collect();
-    let names = if names.is_empty() { vec![host] } else { names };
-    let mut selected: Vec<Target> = Vec::new();
+    if names.is_empty() {
+        names.push("host");
+    }
+    let mut selected = vec![false; table.len()];
     let mut unknown = Vec::new();
     for name in names {
-        let name = if name == "host" { host } else { name };
-        match table.iter().find(|target| target.triple == name) {
-            None => unknown.push(name),
-            Some(target) if selected.iter().any(|other| other.triple == target.triple) => {}
-            Some(target) => selected.push(target.clone()),
+        let group = GROUPS.iter().find(|(group, _)| *group == name);
+        let mut found = false;
+        for (target, selected) in table.iter().zip(&mut selected) {
+            let wanted = match group {
+                Some((_, systems)) => systems.contains(&target.system()),
+                None => target.is_called(if name == "host" { host } else { name }),
+            };
+            found |= wanted;
+            *selected |= wanted;
+        }
+        if !found {
+            unknown.push(match name {
+                "host" => format!("no row in ci/targets.toml is for this machine, {host}"),
+                _ => format!("no such target: {name}{}", nearest(table, name)),
+            });
         }
     }
     if !unknown.is_empty() {
-        let known: Vec<&str> = table.iter().map(|target| &*target.triple).collect();
-        bail!(
-            "no such target: {}; ci/targets.toml has: {}",
-            unknown.join(", "),
-            known.join(", ")
-        );
+        bail!("{}; `make targets` lists them", unknown.join("; "));
     }
-    Ok(selected)
+    Ok(table
+        .iter()
+        .zip(selected)
+        .filter(|(_, selected)| *selected)
+        .map(|(target, _)| target.clone())
+        .collect())
+}
+
+/// ` (did you mean …?)`, when there is something that the name resembles.
+fn nearest(table: &[Target], name: &str) -> String {
+    let mut known: Vec<String> = GROUPS.iter().map(|(group, _)| group.to_string()).collect();
+    known.push("host".into());
+    for target in table {
+        known.push(target.triple.clone());
+        known.push(target.short_name());
+    }
+    let mut near: Vec<(f64, String)> = known
+        .into_iter()
+        .map(|other| (strsim::jaro_winkler(name, &other), other))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.truncate(3);
+    if near.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = near.into_iter().map(|(_, name)| name).collect();
+    format!(" (did you mean {}?)", names.join(", "))
+}
+
+/// Prints the table, or keeps the copy in README.md equal to it.
+pub fn show(project: &Project, write: bool, check: bool) -> Result<()> {
+    const BEGIN: &str = "<!-- `make targets` writes this table -->\n";
+    const END: &str = "\n<!-- end of the table -->";
+    let table = markdown(&load(project)?);
+    if !write && !check {
+        println!("{table}");
+        return Ok(());
+    }
+    let path = project.root.join("README.md");
+    let text = read(&path)?;
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .with_context(|| format!("README.md has no {BEGIN}"))?;
+    let (old, after) = rest
+        .split_once(END)
+        .with_context(|| format!("README.md has no {END}"))?;
+    if old == table {
+        return Ok(());
+    }
+    ensure!(
+        write,
+        "out of date: the table of targets in README.md; run `make targets`"
+    );
+    project::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
+    println!("wrote README.md");
+    Ok(())
+}
+
+/// The table as Markdown, for people.
+fn markdown(table: &[Target]) -> String {
+    let mut rows = vec![
+        "| wheel | floor | triple | short name |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    for target in table {
+        let floor = match (target.system(), target.floor()) {
+            (System::Manylinux, Some(floor)) => format!("glibc {floor}"),
+            (System::Musllinux, Some(floor)) => format!("musl {floor}"),
+            (System::Macos, Some(floor)) => format!("macOS {floor}"),
+            _ => "Windows 10".to_owned(),
+        };
+        rows.push(format!(
+            "| `{}` | {floor} | `{}` | `{}` |",
+            target.tags.join("."),
+            target.triple,
+            target.short_name()
+        ));
+    }
+    rows.join("\n")
 }
 
 #[cfg(test)]
@@ -77,36 +258,91 @@ mod tests {
     use super::*;
 
     fn table() -> Vec<Target> {
-        ["one", "two"]
-            .map(|triple| Target {
-                triple: triple.into(),
-                tags: vec!["tag".into()],
-                glibc: "2.17".into(),
-            })
-            .into()
+        parse(include_str!("../../../ci/targets.toml")).unwrap()
     }
 
     fn selected(words: &[&str]) -> Result<Vec<String>> {
         let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
-        Ok(select(&table(), &words, "two")?
+        Ok(select(&table(), &words, "x86_64-unknown-linux-gnu")?
             .into_iter()
-            .map(|target| target.triple)
+            .map(|target| target.short_name())
             .collect())
     }
 
     #[test]
     fn words_are_split_and_not_repeated() {
-        assert_eq!(selected(&[]).unwrap(), ["two"]);
-        assert_eq!(selected(&["one,two one"]).unwrap(), ["one", "two"]);
-        assert_eq!(selected(&["host", "one"]).unwrap(), ["two", "one"]);
+        assert_eq!(selected(&[]).unwrap(), ["manylinux_x86_64"]);
+        assert_eq!(
+            selected(&["win32,macosx_arm64 win32", "host"]).unwrap(),
+            ["manylinux_x86_64", "macosx_arm64", "win32"]
+        );
     }
 
     #[test]
-    fn every_unknown_name_is_told() {
-        let error = selected(&["three,one", "four"]).unwrap_err().to_string();
+    fn a_target_has_a_triple_tags_and_a_short_name() {
+        for name in [
+            "s390x-unknown-linux-gnu",
+            "manylinux2014_s390x",
+            "manylinux_2_17_s390x",
+            "manylinux_s390x",
+        ] {
+            assert_eq!(selected(&[name]).unwrap(), ["manylinux_s390x"]);
+        }
+    }
+
+    #[test]
+    fn groups_cover_the_table() {
+        let count = |group| selected(&[group]).unwrap().len();
+        assert_eq!(count("manylinux") + count("musllinux"), count("linux"));
         assert_eq!(
-            error,
-            "no such target: three, four; ci/targets.toml has: one, two"
+            count("linux") + count("macos") + count("windows"),
+            count("all")
         );
+        assert_eq!(count("all"), table().len());
+    }
+
+    #[test]
+    fn every_unknown_name_is_told_with_the_nearest() {
+        let error = selected(&["win_amd46,host", "sparc"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no such target: win_amd46 (did you mean win_amd64"),
+            "{error}"
+        );
+        assert!(error.contains("no such target: sparc;"), "{error}");
+    }
+
+    #[test]
+    fn floors_are_in_the_tags() {
+        let table = table();
+        let floor = |name: &str| {
+            let target = table.iter().find(|target| target.is_called(name)).unwrap();
+            target.floor()
+        };
+        assert_eq!(floor("manylinux_riscv64"), Some(Floor(2, 31)));
+        assert_eq!(floor("musllinux_i686"), Some(Floor(1, 2)));
+        assert_eq!(floor("macosx_universal2"), Some(Floor(10, 12)));
+        assert_eq!(floor("win_arm64"), None);
+    }
+
+    #[test]
+    fn a_bad_row_is_refused() {
+        for (row, reason) in [
+            ("triple = 'a'\ntags = []", "has no tags"),
+            ("triple = 'a'\ntags = ['manylinux_x']", "says no floor"),
+            (
+                "triple = 'a'\ntags = ['win32']\nslices = ['b']",
+                "has no row",
+            ),
+            ("triple = 'a'\ntag = 'win32'", "unknown field"),
+            (
+                "triple = 'a'\ntags = ['win32']\n[[target]]\ntriple = 'b'\ntags = ['win32']",
+                "two rows are called win32",
+            ),
+        ] {
+            let error = parse(&format!("[[target]]\n{row}\n")).unwrap_err();
+            assert!(format!("{error:#}").contains(reason), "{error:#}");
+        }
     }
 }
