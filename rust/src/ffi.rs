@@ -309,6 +309,24 @@ impl Outgoing for Text<'_> {
     const FAILED: Self = Text(std::ptr::null(), PhantomData);
 }
 
+/// `const char *`: a text that Rust lends to a callback, for the time of its call. It has
+/// no lifetime, since Rust never reads it again.
+#[allow(dead_code)] // No callback of this library gets a text.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct LentText(*const c_char);
+
+#[allow(dead_code)]
+impl LentText {
+    pub fn new(text: &CStr) -> LentText {
+        LentText(text.as_ptr())
+    }
+}
+
+unsafe impl Abi for LentText {
+    const SHAPE: u64 = <Text>::SHAPE;
+}
+
 /// `char *`: UTF-8 that ends with NUL and belongs to whoever received it, who gives
 /// it back to `hello_pyrust_text_free`.
 #[repr(transparent)]

@@ -109,15 +109,16 @@ static void panics(void) {
     CHECK(hello_pyrust_cakes_share(7, 0) == -1);
     check_error(hello_pyrust_ErrorKind_Panic, "divide by zero");
 
-    // An error that nobody takes is freed by the next call, and so is the last one of all
-    // when its thread ends.
+    // An error that nobody takes is freed by the next one, and so is the last one of all
+    // when its thread ends. A call that succeeds leaves it alone.
     CHECK(hello_pyrust_cakes_share(7, 0) == -1);
     CHECK(hello_pyrust_cakes_share(7, 0) == -1);
     hello_pyrust_text_free(hello_pyrust_error_take(NULL));
     check_no_error();
     CHECK(hello_pyrust_cakes_share(7, 0) == -1);
     CHECK(hello_pyrust_cakes_share(7, 7) == 1);
-    check_no_error();
+    check_error(hello_pyrust_ErrorKind_Panic, "divide by zero");
+    CHECK(hello_pyrust_cakes_share(7, 0) == -1);
 }
 
 struct steps {

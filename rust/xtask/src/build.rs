@@ -153,7 +153,10 @@ pub fn library(
         .env_remove("CARGO_BUILD_TARGET");
     match (target.system(), target.floor()) {
         // Without it zig would link for a newer glibc.
-        (System::Manylinux, Some(floor)) => command.arg(format!("{}.{floor}", target.triple)),
+        (System::Manylinux, Some(floor)) => {
+            let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
+            command.arg(format!("{}.{glibc}", target.triple))
+        }
         (System::Macos, Some(floor)) => command
             .arg(&target.triple)
             .env("MACOSX_DEPLOYMENT_TARGET", floor.to_string()),

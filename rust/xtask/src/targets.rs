@@ -16,6 +16,8 @@ pub struct Target {
     /// The targets whose libraries become one file.
     #[serde(default)]
     pub slices: Vec<String>,
+    /// The glibc that zig links for, where it has none as old as the floor.
+    pub zig_glibc: Option<String>,
 }
 
 #[derive(Deserialize)]
