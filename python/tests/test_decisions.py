@@ -218,6 +218,14 @@ def test_a_library_for_another_platform_is_rebuilt(project, built):
     assert packed(project.wheel())[18:20] == b"\x3e\0"
 
 
+def test_a_library_for_another_libc_is_refused(project, built, no_cargo):
+    place(project, built, stamp=False)
+    name = project.library.read_bytes().index(b"libc.so.6\0")
+    patch(project.library, name, b"libc.so\0\0\0")  # what a library for musl needs
+    text = project.setup("bdist_wheel", env=no_cargo, fails=True)
+    assert "is for linux x86_64 musl, not for linux x86_64 glibc" in text
+
+
 def test_a_library_with_the_name_of_another_system_is_not_packed(project, built, no_cargo):
     (project.lib / "hello_pyrust.dll").write_bytes(b"MZ")
     text = project.setup("bdist_wheel", env=no_cargo, fails=True)
