@@ -32,7 +32,7 @@ except ImportError:
     except ImportError:  # An sdist can be made without.
         bdist_wheel = Command
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.path.dirname(os.path.realpath(__file__))
 os.chdir(HERE)
 sys.path.insert(0, HERE)  # A PEP 517 front end does not put it there.
 import platform_tag  # noqa: E402
@@ -40,8 +40,11 @@ import platform_tag  # noqa: E402
 PACKAGE = "hello_pyrust"
 LIB = os.path.join(PACKAGE, "lib")
 FFI = os.path.join(PACKAGE, "_ffi.py")
-# An sdist holds the crate; in the repository it lies beside this folder.
-CRATE = "rust" if os.path.isfile("rust/Cargo.toml") else os.path.join(os.pardir, "rust")
+# An sdist holds the crate; in the repository it lies beside this folder. Beside a copy of
+# this folder, which old pips make in /tmp, may lie anybody's.
+CRATE = os.path.join(os.pardir, "rust") if os.path.basename(HERE) == "python" else "rust"
+if os.path.isfile("rust/Cargo.toml"):
+    CRATE = "rust"
 
 WHEELS = "Linux on x86_64, with glibc 2.17 or later"
 PIP = "pip 19.3 or later (python -m pip install --upgrade pip)"
@@ -104,12 +107,14 @@ def sha256(path):
 def sources_digest():
     """A digest, by names and contents, of what builds the library: the crate without its
     tests. None where there is no crate."""
+    if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+        return None
     files = files_below(CRATE, skip=("xtask", "tests", "benches", "examples"))
     lines = ["%s %s\n" % (sha256(files[name]), name) for name in sorted(files)]
     text = "".join(lines)
     if not isinstance(text, bytes):
         text = text.encode("utf-8", "surrogateescape")  # A name can be any bytes.
-    return hashlib.sha256(text).hexdigest() if files else None
+    return hashlib.sha256(text).hexdigest()
 
 
 @contextlib.contextmanager
@@ -242,7 +247,7 @@ class build_library(Command):
             )
         # Without a stamp of its own a library was put there by hand: its bytes decide.
         stamped = stamp.get("library") == sha256(ready)
-        if stamped and os.path.isdir(CRATE):
+        if stamped and self.sources:
             if stamp.get("sources") != self.sources:
                 return "%s was built from other sources than %s" % (ready, CRATE)
             return None
@@ -259,7 +264,7 @@ class build_library(Command):
             if status != 0:
                 fail("the build command failed (exit code %d): %s" % (status, self.command))
             return self.output
-        if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+        if not self.sources:
             fail(
                 stale + ", and the Rust crate to build it from is not here",
                 "from a checkout, install with pip 21.3 or later, which builds in place, "
