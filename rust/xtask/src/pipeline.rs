@@ -53,10 +53,11 @@ pub fn lib(project: &Project, target: Option<&str>) -> Result<()> {
 /// Packs the sdist into dist/.
 pub fn sdist(project: &Project) -> Result<()> {
     let sdist = pack_sdist(project)?;
-    let mut command = project.command(project.tool("twine")?)?;
-    command.args(["check", "--strict"]).arg(&sdist);
-    project::run(&mut command, &project.root.join("build/sdist/log"))?;
-    let path = publish(project, &sdist, |name| name.ends_with(".tar.gz"))?;
+    check_metadata(project, [&sdist])?;
+    let path = publish(project, &sdist)?;
+    remove_published(project, |name| {
+        name.ends_with(".tar.gz") && !path.ends_with(name)
+    })?;
     println!("{} ({})", project.relative(&path), kilobytes(&path)?);
     Ok(())
 }
@@ -251,14 +252,10 @@ fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
     if rows.iter().all(|row| row.made.is_none()) {
         return Ok(());
     }
-    let mut command = project.command(project.tool("twine")?)?;
-    command
-        .args(["check", "--strict"])
-        .args(rows.iter().filter_map(|row| row.made.as_ref()));
-    project::run(&mut command, &project.root.join("build/sdist/log"))?;
+    check_metadata(project, rows.iter().filter_map(|row| row.made.as_ref()))?;
     for row in rows {
         if let (Some(wheel), Some(record)) = (row.made.take(), &row.record) {
-            publish(project, &wheel, |_| false)?;
+            publish(project, &wheel)?;
             let text = serde_json::to_string_pretty(record)?;
             project::write(&record_path(project, &row.triple), text)?;
         }
@@ -442,13 +439,21 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
     Ok(python.to_owned())
 }
 
-/// Moves a copy into dist/ under its name, and removes the files there that it replaces.
-fn publish(project: &Project, file: &Path, replaces: impl Fn(&str) -> bool) -> Result<PathBuf> {
-    let name = file.file_name().unwrap().to_string_lossy().into_owned();
-    let path = project.dist().join(&name);
+/// Checks the metadata of wheels or the sdist as PyPI does.
+fn check_metadata<'a>(
+    project: &Project,
+    files: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<()> {
+    let mut command = project.command(project.tool("twine")?)?;
+    command.args(["check", "--strict"]).args(files);
+    project::run(&mut command, &project.root.join("build/sdist/log"))
+}
+
+/// Puts a copy into dist/ under its name.
+fn publish(project: &Project, file: &Path) -> Result<PathBuf> {
+    let path = project.dist().join(file.file_name().unwrap());
     let contents = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     project::write(&path, contents)?;
-    remove_published(project, |other| other != name && replaces(other))?;
     Ok(path)
 }
 
