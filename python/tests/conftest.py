@@ -161,14 +161,19 @@ class Environment:
         return run(self.python, "-c", code, cwd=self.folder).strip()
 
 
-@pytest.fixture
-def interpreter(request, record_property):
-    name = request.param
-    found = request.config.interpreters.get(name)
+def named_interpreter(config, name):
+    """The interpreter of that name; the test is skipped where there is none."""
+    found = config.interpreters.get(name)
     if not found:
         pytest.skip(f"this machine has no Python {name}")
-    record_property("interpreter", f"{name} ({found[1]})")
     return Interpreter(name, *found)
+
+
+@pytest.fixture
+def interpreter(request, record_property):
+    found = named_interpreter(request.config, request.param)
+    record_property("interpreter", f"{found.name} ({found.version})")
+    return found
 
 
 # ---- What is tested ---------------------------------------------------------------------

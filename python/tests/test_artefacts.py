@@ -8,7 +8,18 @@ import tarfile
 import zipfile
 
 import pytest
-from conftest import BIN, PACKAGE, ROOT, XTASK, Interpreter, Project, clean_environment, run, xtask
+from conftest import (
+    BIN,
+    PACKAGE,
+    ROOT,
+    XTASK,
+    Interpreter,
+    Project,
+    clean_environment,
+    named_interpreter,
+    run,
+    xtask,
+)
 
 
 def members(sdist):
@@ -174,13 +185,11 @@ def test_an_sdist_builds_with_the_build_front_end(unpacked, working_cargo, tmp_p
 
 @pytest.mark.parametrize("version", ["3.8", "3.13"])
 def test_uv_installs_the_sdist_and_the_editable_project(version, request, sdist, tmp_path):
-    found = request.config.interpreters.get(version)
-    if not found:
-        pytest.skip(f"this machine has no Python {version}")
+    interpreter = named_interpreter(request.config, version)
     uv = [BIN / "uv", "--quiet", "--no-progress"]
     environment = clean_environment(UV_PYTHON_DOWNLOADS="never", UV_LINK_MODE="copy")
     options = {"cwd": tmp_path, "env": environment}
-    run(*uv, "venv", "--python", found[0], tmp_path / "venv", **options)
+    run(*uv, "venv", "--python", interpreter.path, tmp_path / "venv", **options)
     python = tmp_path / "venv/bin/python"
     run(*uv, "pip", "install", "--python", python, "--no-cache-dir", sdist, **options)
     assert " runs on " in run(python, ROOT / "scripts/smoke.py", **options)

@@ -19,6 +19,7 @@ from conftest import (
     Interpreter,
     Project,
     clean_environment,
+    named_interpreter,
     run,
 )
 
@@ -112,10 +113,8 @@ def test_a_broken_cargo_is_not_a_missing_one(project, failing_cargo):
 
 
 def test_a_pip_that_copies_the_folder_is_told_what_to_do(project, request, tmp_path):
-    found = request.config.interpreters.get("2.7")
-    if not found:
-        pytest.skip("this machine has no Python 2.7, whose last pip copies the folder")
-    environment = Interpreter("2.7", *found).environment(tmp_path / "venv")
+    # The last pip for 2.7 is one of those.
+    environment = named_interpreter(request.config, "2.7").environment(tmp_path / "venv")
     text = environment.pip("install", project.python, fails=True)
     assert "pip 21.3" in text
 
@@ -283,10 +282,7 @@ def test_a_changed_struct_without_make_header_is_a_build_error(project):
 
 @pytest.mark.parametrize("version", ["2.7", "3.13", "pypy3"])
 def test_a_library_with_another_abi_is_an_import_error(version, request, wheel, tmp_path):
-    found = request.config.interpreters.get(version)
-    if not found:
-        pytest.skip(f"this machine has no Python {version}")
-    environment = Interpreter(version, *found).environment(tmp_path / "venv")
+    environment = named_interpreter(request.config, version).environment(tmp_path / "venv")
     environment.pip("install", wheel)
     code = f"import {PACKAGE}._native as native; print(native.PATH)"
     library = run(environment.python, "-c", code, cwd=tmp_path).strip()
