@@ -1,0 +1,212 @@
+"""What the runners share: how they are called, what they print, and the folders of foreign
+programs that they unpack once.
+
+A runner is called as `python scripts/runners/NAME.py [ARGUMENT...] WHEEL`. It prints a line
+`LEVEL<TAB>WHAT` for each thing that ran the wheel, and `skipped<TAB>WHAT` for each thing
+that is missing, with the reason. It exits with 0 when all that ran was right, with 77 when
+nothing could run, and with 1 and the reason on standard error when something was wrong.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACKAGE = "hello_pyrust"
+SMOKE = PROJECT / "scripts/smoke.py"
+# Unpacked foreign programs. `make distclean` removes them.
+ROOTS = PROJECT / ".roots"
+
+# How far a wheel got, best first.
+LEVELS = (
+    "installed",  # a pip of that platform chose and installed it, and it ran
+    "imported",  # unpacked by a pip of this machine, it ran on a Python of that platform
+    "functions only",  # no Python: a program or an emulator called the library's functions
+)
+TIME_LIMIT = 180  # in seconds, for one command that runs the wheel
+LAST_LINES = 20
+
+
+class Skip(Exception):
+    """Something that the machine lacks, and what would bring it."""
+
+
+class Failure(Exception):
+    """What the wheel did wrong."""
+
+
+def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEVNULL):
+    """Runs a command; returns what it printed. Ends it, and all that it started, when it
+    fails, is interrupted or takes longer than `timeout` seconds."""
+    command = [str(word) for word in command]
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"no end after {timeout} seconds: {' '.join(command)}") from None
+    finally:
+        if os.name == "nt":
+            process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    text = output.decode("utf-8", "replace")
+    if process.returncode:
+        last = "\n".join(text.splitlines()[-LAST_LINES:])
+        raise Failure(f"exit code {process.returncode} of {' '.join(command)}\n{last}")
+    return text
+
+
+def environment(**changes):
+    """This process's environment, without what would reach into a Python, and with changes."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "LD_"))
+    }
+    kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **changes)
+    return kept
+
+
+def report(level, what):
+    """Says that the wheel ran: `level` is one of LEVELS."""
+    assert level in LEVELS
+    print(f"{level}\t{what}", flush=True)
+
+
+def skipped(what):
+    print(f"skipped\t{what}", flush=True)
+
+
+def cached(name, recipe, make):
+    """The folder ROOTS/name, which `make(folder)` fills where there is none of this recipe.
+
+    `recipe` is all that the content depends on, as text. Another process that wants the
+    same folder waits; a killed one leaves nothing that is taken for whole.
+    """
+    import fcntl  # no part of Python on Windows, where nothing is unpacked
+
+    ROOTS.mkdir(exist_ok=True)
+    folder = ROOTS / name
+    digest = hashlib.sha256(recipe.encode()).hexdigest()
+    stamp = folder / ".recipe"
+    with open(ROOTS / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.is_file() and stamp.read_text() == digest:
+            return folder
+        print(f"making .roots/{name}, once", file=sys.stderr, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        for left in ROOTS.glob(f"{name}.new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        new = Path(tempfile.mkdtemp(prefix=f"{name}.new-", dir=ROOTS))
+        try:
+            new.chmod(0o755)
+            make(new)
+            (new / ".recipe").write_text(digest)
+            new.rename(folder)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    return folder
+
+
+DEBIAN = "bookworm"
+
+
+def debian(name, architecture, packages, suite=DEBIAN):
+    """The folder ROOTS/name with Debian's packages, and all that they depend on, unpacked.
+
+    Nothing is installed, and no root rights are needed: apt resolves and downloads with a
+    state of its own. The packages come from where this machine's own do, whatever its suite.
+    """
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise Skip(f"{name}: it is unpacked from Debian's packages, by apt-get and dpkg-deb")
+    packages = sorted(packages)
+
+    def make(folder):
+        apt = folder / "apt"
+        for part in ["lists/partial", "archives/partial", "etc/sources.list.d"]:
+            (apt / part).mkdir(parents=True)
+        (apt / "status").touch()
+        copy_sources(apt / "etc", suite)
+        options = {
+            "APT::Architecture": architecture,
+            "APT::Architectures::": architecture,
+            "APT::Install-Recommends": "false",
+            "APT::Sandbox::User": "root",
+            "Debug::NoLocking": "true",
+            "Dir::Cache": apt,
+            "Dir::Etc::sourcelist": apt / "etc/sources.list",
+            "Dir::Etc::sourceparts": apt / "etc/sources.list.d",
+            "Dir::State": apt,
+            "Dir::State::status": apt / "status",
+        }
+        get = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
+        try:
+            # A list that a mirror is just replacing does not matter while the others have
+            # the packages.
+            with contextlib.suppress(Failure):
+                run([*get, "update"])
+            run([*get, "--download-only", "install", *packages], timeout=600)
+        except Failure as failure:
+            raise Skip(f"{name}: apt-get cannot bring {' '.join(packages)}: {failure}") from None
+        (folder / "root").mkdir()
+        for package in sorted((apt / "archives").glob("*.deb")):
+            run(["dpkg-deb", "--extract", package, folder / "root"])
+        shutil.rmtree(apt)
+        make_links_relative(folder / "root")
+
+    recipe = f"{debian.__doc__} {architecture} {suite} {' '.join(packages)}"
+    return cached(name, recipe, make) / "root"
+
+
+def copy_sources(folder, suite):
+    """This machine's sources of Debian's packages, and no others of its sources, for a suite."""
+    names = "|".join(["buster", "bullseye", "bookworm", "trixie", "forky", "sid"])
+    for source in [
+        Path("/etc/apt/sources.list"),
+        *Path("/etc/apt/sources.list.d").glob("debian.*"),
+    ]:
+        if source.is_file():
+            text = re.sub(rf"\b({names})\b", suite, source.read_text())
+            below = "sources.list.d" if source.suffix == ".sources" else ""
+            (folder / below / source.name).write_text(text)
+
+
+def make_links_relative(root):
+    """Makes links to absolute paths, the loader of ppc64el for one, stay inside the folder."""
+    for path in root.rglob("*"):
+        if path.is_symlink() and os.readlink(path).startswith("/"):
+            target = root / os.readlink(path).lstrip("/")
+            path.unlink()
+            path.symlink_to(os.path.relpath(target, path.parent))
+
+
+def main(function):
+    """Calls `function(*arguments)`, which returns the number of things that ran the wheel,
+    and exits as a runner does."""
+    try:
+        count = function(*sys.argv[1:])
+    except Skip as skip:
+        skipped(str(skip))
+        sys.exit(77)
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0 if count else 77)
