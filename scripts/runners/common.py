@@ -10,6 +10,7 @@ nothing could run, and with 1 and the reason on standard error when something wa
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
 import signal
@@ -196,6 +197,25 @@ def make_links_relative(root):
             target = root / os.readlink(path).lstrip("/")
             path.unlink()
             path.symlink_to(os.path.relpath(target, path.parent))
+
+
+# Debian's name of an architecture to qemu's, where they differ.
+QEMU_NAMES = {"arm64": "aarch64", "armhf": "arm", "ppc64el": "ppc64le"}
+
+
+def emulator(architecture):
+    """The words that go before a Linux program of an architecture, by Debian's name; none
+    where an x86_64 kernel runs it. `-L FOLDER` after them says where the loader is.
+
+    A program that starts another one needs a shell script in between: the kernel does not
+    know the emulator.
+    """
+    if platform.machine() != "x86_64":
+        raise Skip(f"{architecture}: foreign programs are run on x86_64 machines only")
+    if architecture in ("amd64", "i386"):
+        return []
+    root = debian("qemu", "amd64", ["qemu-user-static"])
+    return [root / f"usr/bin/qemu-{QEMU_NAMES.get(architecture, architecture)}-static"]
 
 
 def main(function):
