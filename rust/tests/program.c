@@ -1,5 +1,6 @@
 // Calls every function of hello_pyrust.h as a C program does, the ways that fail included,
-// and frees what it was given. test_c.py compiles and runs it; it is no test of cargo's.
+// and frees what it was given. test_c.py compiles and runs it, and so do scripts/runners,
+// which compare the ABI that it prints; it is no test of cargo's.
 //
 // With an argument it leaves one text to a leak detector, which proves that it has one.
 
@@ -189,6 +190,6 @@ int main(int argc, char **argv) {
     }
     // Left on purpose: the error of a thread is freed with the thread.
     CHECK(hello_pyrust_cakes_share(7, 0) == -1);
-    puts("every call was right, with " HELLO_PYRUST_VERSION);
+    printf("every call was right, with " HELLO_PYRUST_VERSION ", ABI %s\n", hello_pyrust_abi());
     return 0;
 }

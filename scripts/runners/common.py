@@ -17,11 +17,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = "hello_pyrust"
 SMOKE = PROJECT / "scripts/smoke.py"
+PROGRAM = PROJECT / "rust/tests/program.c"  # calls every function of the library
+INCLUDE = PROJECT / "rust/include"
 # Unpacked foreign programs. `make distclean` removes them.
 ROOTS = PROJECT / ".roots"
 
@@ -216,6 +219,55 @@ def emulator(architecture):
         return []
     root = debian("qemu", "amd64", ["qemu-user-static"])
     return [root / f"usr/bin/qemu-{QEMU_NAMES.get(architecture, architecture)}-static"]
+
+
+def unpack(wheel, folder):
+    """Unpacks a wheel into a folder; returns the path of the library in it."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise Failure(f"{wheel}: {error}") from None
+    libraries = list((Path(folder) / PACKAGE / "lib").glob("*"))
+    if len(libraries) != 1:
+        raise Failure(f"{wheel}: it has {len(libraries)} libraries, not one")
+    return libraries[0]
+
+
+def compile_program(target, library, folder):
+    """PROGRAM, compiled by zig for one of its targets (`zig targets` lists them) and linked
+    with a library; returns the path of the executable, in a folder."""
+    zig = [sys.executable, "-m", "ziglang"]
+    flags = ["-target", target, "-O1", "-s", "-fno-sanitize=undefined", f"-I{INCLUDE}"]
+    if "windows" in target:
+        # The linker takes no DLL, but a list of what one exports, which it makes a `.lib`.
+        header = (INCLUDE / f"{PACKAGE}.h").read_text("utf-8")
+        names = sorted(set(re.findall(rf"\b({PACKAGE}_\w+)\(", header)))
+        exports, linked = folder / "exports.def", folder / "exports.lib"
+        exports.write_text("\n".join([f"LIBRARY {library.name}", "EXPORTS", *names, ""]))
+        machine = {"x86": "i386", "x86_64": "i386:x86-64", "aarch64": "arm64"}
+        machine = machine[target.split("-")[0]]
+        run([*zig, "dlltool", "-m", machine, "-d", exports, "-l", linked], cwd=folder)
+        program = folder / "program.exe"
+    else:
+        flags.append("-dynamic")  # or else a program for musl is static
+        linked, program = library, folder / "program"
+    # zig compiles the target's C library first where its cache has none: seconds for musl,
+    # minutes for Windows.
+    run([*zig, "cc", *flags, PROGRAM, linked, "-o", program], cwd=folder, timeout=600)
+    return program
+
+
+def check_program(printed, library):
+    """Compares what the program of `compile_program` printed, as text, with what the CFFI
+    module beside the library expects."""
+    module = (library.parents[1] / "_ffi.py").read_text("utf-8")
+    expected = re.search(r"^ABI = '(\w+)'$", module, re.MULTILINE).group(1)
+    found = re.search(r"^every call was right, with .*, ABI (\w+)\r?$", printed, re.MULTILINE)
+    if "Hello C from Rust!" not in printed or not found:
+        raise Failure(f"{PROGRAM.name} did not say that it came to its end:\n{printed}")
+    if found.group(1) != expected:
+        raise Failure(f"the library has the ABI {found.group(1)}, _ffi.py expects {expected}")
 
 
 def main(function):
