@@ -181,14 +181,24 @@ def debian(name, architecture, packages, suite=DEBIAN):
 
 
 def copy_sources(folder, suite):
-    """This machine's sources of Debian's packages, and no others of its sources, for a suite."""
-    names = "|".join(["buster", "bullseye", "bookworm", "trixie", "forky", "sid"])
+    """This machine's sources of Debian's packages, and no others of its sources, for a suite.
+
+    The suite itself, without its updates: those of an old one are listed for longer than
+    they can be downloaded.
+    """
+    names = "buster|bullseye|bookworm|trixie|forky|sid|(old)*stable|testing|unstable"
     for source in [
         Path("/etc/apt/sources.list"),
         *Path("/etc/apt/sources.list.d").glob("debian.*"),
     ]:
         if source.is_file():
-            text = re.sub(rf"\b({names})\b", suite, source.read_text())
+            text = re.sub(rf"(?<=\s)({names})\b", suite, source.read_text())
+            if source.suffix == ".sources":
+                text = re.sub(rf"\s{suite}[-/]\S+", "", text)
+                parts = re.split(r"\n\s*\n", text)
+                text = "\n\n".join(part for part in parts if re.search(rf"\s{suite}(\s|$)", part))
+            else:
+                text = re.sub(rf".*\s{suite}[-/].*", "", text)
             below = "sources.list.d" if source.suffix == ".sources" else ""
             (folder / below / source.name).write_text(text)
 
