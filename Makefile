@@ -6,13 +6,16 @@ MAKEFLAGS += --no-builtin-rules
 
 # The Python that .venv is made of, 3.10 or later.
 PYTHON ?= python3
-# What `make wheels` builds: triples, tags, short names and groups; and how many at a time.
+# What `make wheels` builds: triples, tags, short names and groups; how many at a time; and
+# what calls cargo.
 TARGETS ?= host
 JOBS ?=
+BACKEND ?=
 
 BIN := .venv/bin
 CARGO ?= cargo
 XTASK := $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
+BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
 RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
 PYTHON_FILES := python scripts
 
@@ -24,8 +27,8 @@ help: ## List the verbs
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: wheels
-wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n)
-	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(TARGETS)
+wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo)
+	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: wheel
 wheel: venv ## The same for this machine's platform
@@ -38,7 +41,7 @@ targets: venv ## Print the table of targets, and keep the copy in README.md equa
 
 .PHONY: doctor
 doctor: venv ## Say what would build TARGETS here, and what is missing
-	$(XTASK) doctor $(TARGETS)
+	$(XTASK) doctor $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: sdist
 sdist: venv ## Pack the source distribution into dist/
@@ -52,7 +55,7 @@ dev: venv ## Build the library for this machine, and install the package into .v
 
 .PHONY: lib
 lib: venv ## Build the library as wheels carry it, into python/hello_pyrust/lib
-	$(XTASK) lib host
+	$(XTASK) lib $(BACKEND_OPTION) host
 
 .PHONY: header
 header: venv ## Generate the C header, _ffi.py and _ffi.pyi from the Rust source
@@ -62,7 +65,13 @@ header: venv ## Generate the C header, _ffi.py and _ffi.pyi from the Rust source
 test: venv ## Run every test, on every Python of the machine
 	$(XTASK) sdist
 	$(XTASK) wheels host
-	$(BIN)/python -m pytest --numprocesses auto python/tests
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow" python/tests
+
+.PHONY: test-slow
+test-slow: venv ## Run the tests that take minutes: foreign targets, emulators
+	$(XTASK) sdist
+	$(XTASK) wheels host
+	$(BIN)/python -m pytest -m slow python/tests
 
 .PHONY: lint
 lint: venv ## Check format, lints, types, and that generated files fit

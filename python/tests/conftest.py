@@ -237,7 +237,7 @@ class Project:
             ignore=lambda path, names: [
                 name
                 for name in names
-                if name in {".git", ".venv", "target", "build", "dist", "__pycache__"}
+                if name in {".git", ".roots", ".venv", "target", "build", "dist", "__pycache__"}
                 or name.endswith((".egg-info", ".so", ".dylib", ".dll", ".so.json"))
             ],
         )

@@ -2,11 +2,16 @@
 
 import json
 import os
+import re
+import shutil
+import signal
+import subprocess
 import sys
+import time
 import zipfile
 
 import pytest
-from conftest import PACKAGE, ROOT, clean_environment, run, xtask
+from conftest import PACKAGE, ROOT, XTASK, clean_environment, run, xtask
 
 # Nothing here may reach for a toolchain: rustup asks a closed port.
 CLOSED = {
@@ -94,42 +99,130 @@ def test_the_doctor_fails_only_for_what_was_asked(project, environment, tmp_path
     environment["RUSTC"] = str(rustc)
     doctor = [ROOT / "rust/xtask/target/debug/xtask", "doctor"]
     text = run(*doctor, cwd=project.root, env=environment)
-    assert f"{triple}: the toolchain has its standard library" in text
+    assert f"standard library for {triple}" in text
     text = run(*doctor, "all", cwd=project.root, env=environment, fails=True)
     assert "cannot build manylinux_i686, " in text and "MISSING" in text
     assert "manylinux_x86_64" not in text.splitlines()[-1]
 
 
-def test_what_the_library_links_against_is_grafted(project, tmp_path):
-    """A second shared library, built for the same floor, comes along and is found."""
-    (tmp_path / "extra.c").write_text("int extra_number(void) { return 7; }\n")
-    zig = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu.2.17", "-shared"]
-    library = tmp_path / "libextra.so.1"
-    run(*zig, "-Wl,-soname,libextra.so.1", "-o", library, "extra.c", cwd=tmp_path)
-    (tmp_path / "libextra.so").symlink_to(library)
+def test_cargo_alone_links_for_this_machine(project):
+    """Its libc is newer than what the table promises; a row that says so gets a wheel."""
+    text = xtask(project, "wheels", "--backend", "cargo", fails=True)
+    needed = re.search(r" needs 2\.(\d+), and its tag, manylinux_2_17_x86_64, ", text)
+    assert needed and "change the row in ci/targets.toml" in text
+    project.edit(
+        project.root / "ci/targets.toml",
+        '["manylinux2014_x86_64", "manylinux_2_17_x86_64"]',
+        f'["manylinux_2_{max(int(needed.group(1)), 34)}_x86_64"]',
+    )
+    assert "CPython" in xtask(project, "wheels", "--backend", "cargo")
+
+
+class Pipeline:
+    """A run of `xtask wheels` that can be ended when it reaches a stage."""
+
+    def __init__(self, project, *targets, env):
+        run(*XTASK[:1], "build", *XTASK[2:], cwd=project.root)
+        self.process = subprocess.Popen(
+            [ROOT / "rust/xtask/target/debug/xtask", "wheels", *targets],
+            cwd=project.root,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end_at(self, stage, seconds, how):
+        for line in self.process.stderr:
+            if line.rstrip().endswith(": " + stage):
+                break
+        time.sleep(seconds)
+        if how == "kill -9":
+            self.process.kill()  # what it started runs on
+        else:
+            os.killpg(self.process.pid, signal.SIGINT)
+        self.process.stderr.close()
+        return self.process.wait()
+
+
+def check_interruptions(project, env, stages, *targets):
+    """Ends runs at the stages, each with sources of its own, and looks at the next run."""
+    xtask(project, "wheels", *targets, env=env)
+    dist = project.root / "dist"
+    names = sorted(path.name for path in dist.iterdir())
+    word = "from Rust!"
+    for number, (stage, seconds, how) in enumerate(stages):
+        new = f"from Rust{number}!"
+        project.edit(project.source, word, new)
+        project.edit(project.root / "scripts/smoke.py", word, new)
+        word = new
+        assert Pipeline(project, *targets, env=env).end_at(stage, seconds, how) != 0
+        xtask(project, "wheels", *targets, env=env)
+        assert sorted(path.name for path in dist.iterdir()) == names
+        for path in dist.iterdir():
+            with zipfile.ZipFile(path) as archive:
+                assert archive.testzip() is None
+                (library,) = (
+                    archive.read(name)
+                    for name in archive.namelist()
+                    if name.endswith((".so", ".dll", ".dylib"))
+                )
+            assert new.encode() in library
+    assert list(project.root.glob("build/*/scratch-*")) == []
+
+
+def test_after_an_interruption_the_next_run_is_right(project, environment):
+    stages = [
+        ("build", 0.5, "kill -9"),
+        ("pack", 0.1, "kill -9"),
+        ("repair", 0.1, "Ctrl-C"),
+        ("run", 0.5, "kill -9"),
+    ]
+    check_interruptions(project, environment, stages, "host")
+
+
+EXTRA = """
+#[allow(unsafe_code)]
+fn extra() -> i32 {
+    extern "C" {
+        fn extra_number() -> i32;
+    }
+    unsafe { extra_number() }
+}
+"""
+
+
+def link_another_library(project, folder, target, name, *options):
+    """Makes the crate need a second shared library, which zig builds; returns its path."""
+    folder.mkdir()
+    (folder / "extra.c").write_text("int extra_number(void) { return 7; }\n")
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-shared"]
+    run(*zig, *options, "-o", name, "extra.c", cwd=folder)
     (project.root / "rust/build.rs").write_text(
         "fn main() {\n"
-        f'    println!("cargo:rustc-link-search=native={tmp_path}");\n'
+        f'    println!("cargo:rustc-link-search=native={folder}");\n'
         '    println!("cargo:rustc-link-lib=dylib=extra");\n'
         "}\n"
     )
-    project.edit(
-        project.source,
-        "i64::from(cakes / guests)",
-        "i64::from(cakes / guests) + i64::from(extra())",
+    share = "i64::from(cakes / guests)"
+    project.edit(project.source, share, f"{share} + i64::from(extra())")
+    project.source.write_text(project.source.read_text() + EXTRA)
+    return folder / name
+
+
+def test_what_the_library_links_against_is_grafted(project, tmp_path):
+    """A second shared library, built for the same floor, comes along and is found."""
+    library = link_another_library(
+        project,
+        tmp_path / "extra",
+        "x86_64-linux-gnu.2.17",
+        "libextra.so.1",
+        "-Wl,-soname,libextra.so.1",
     )
-    with open(project.source, "a") as file:
-        file.write(
-            "#[allow(unsafe_code)]\n"
-            "fn extra() -> i32 {\n"
-            '    extern "C" {\n'
-            "        fn extra_number() -> i32;\n"
-            "    }\n"
-            "    unsafe { extra_number() }\n"
-            "}\n"
-        )
+    (library.parent / "libextra.so").symlink_to(library)
     project.edit(project.root / "scripts/smoke.py", "share(7, 2), 3)", "share(7, 2), 3 + 7)")
-    xtask(project, "wheels", env=clean_environment(LD_LIBRARY_PATH=str(tmp_path)))
+    xtask(project, "wheels", env=clean_environment(LD_LIBRARY_PATH=str(library.parent)))
     library.unlink()
     (wheel,) = (project.root / "dist").iterdir()
     with zipfile.ZipFile(wheel) as archive:
@@ -141,3 +234,93 @@ def test_what_the_library_links_against_is_grafted(project, tmp_path):
     code = f"import {PACKAGE}; print({PACKAGE}.share(7, 2))"
     environment = clean_environment(PYTHONPATH=str(installed))
     assert run(sys.executable, "-c", code, cwd=tmp_path, env=environment).strip() == "10"
+
+
+# ---- Other targets, in the slow suite: their standard libraries are built from source -----
+
+
+@pytest.fixture
+def foreign(project):
+    """What takes from this project's build folder the standard libraries that are there, or
+    skips where the toolchain can build none."""
+    environment = clean_environment(**CLOSED)
+
+    def prepare(*targets):
+        answer = subprocess.run(
+            [ROOT / "rust/xtask/target/debug/xtask", "doctor", *targets],
+            cwd=project.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if answer.returncode or "rustup, for" in answer.stdout:
+            pytest.skip(
+                f"this machine's Rust has no standard library for {' '.join(targets)}, nor "
+                "its source; scripts/toolchain-debian.sh brings it"
+            )
+        for triple in re.findall(r"library(?:'s source,)? for ([\w-]+)", answer.stdout):
+            cargo = ROOT / "build" / triple / "cargo"
+            if cargo.exists():
+                shutil.copytree(cargo, project.root / "build" / triple / "cargo", symlinks=True)
+        return environment
+
+    (project.root / ".venv").symlink_to(ROOT / ".venv")
+    return prepare
+
+
+@pytest.mark.slow
+def test_one_row_adds_a_platform(project, foreign):
+    row = 'triple = "loongarch64-unknown-linux-gnu"\ntags = ["manylinux_2_36_loongarch64"]\n'
+    with open(project.root / "ci/targets.toml", "a") as file:
+        file.write(f"\n[[target]]\n{row}")
+    environment = foreign("manylinux_loongarch64")
+    xtask(project, "targets", "--write")
+    assert "manylinux_2_36_loongarch64" in (project.root / "README.md").read_text()
+    xtask(project, "wheels", "manylinux_loongarch64", env=environment, timeout=1800)
+    (wheel,) = (project.root / "dist").iterdir()
+    assert wheel.name.endswith("-py2.py3-none-manylinux_2_36_loongarch64.whl")
+
+
+@pytest.mark.slow
+def test_after_an_interruption_many_targets_are_right(project, foreign):
+    targets = ["host", "manylinux_s390x", "macosx_universal2", "win_amd64"]
+    environment = foreign(*targets)
+    stages = [("build", 2, "kill -9"), ("pack", 0.1, "kill -9"), ("repair", 0.1, "Ctrl-C")]
+    check_interruptions(project, environment, stages, *targets)
+
+
+@pytest.mark.slow
+def test_a_dylib_is_grafted(project, foreign, tmp_path):
+    environment = foreign("macosx_arm64")
+    name = "@rpath/libextra.dylib"
+    library = link_another_library(
+        project,
+        tmp_path / "extra",
+        "aarch64-macos.11.0",
+        "libextra.dylib",
+        f"-Wl,-install_name,{name}",
+    )
+    environment["DYLD_LIBRARY_PATH"] = str(library.parent)
+    xtask(project, "wheels", "macosx_arm64", env=environment)
+    (wheel,) = (project.root / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        assert f"{PACKAGE}/.dylibs/libextra.dylib" in archive.namelist()
+        library = archive.read(f"{PACKAGE}/lib/lib{PACKAGE}.dylib")
+    assert b"@loader_path/../.dylibs/libextra.dylib\0" in library and name.encode() not in library
+
+
+@pytest.mark.slow
+def test_a_dll_is_refused(project, foreign, tmp_path):
+    """No loader code serves Python 2 and every cffi."""
+    environment = foreign("win_amd64")
+    library = link_another_library(
+        project,
+        tmp_path / "extra",
+        "x86_64-windows-gnu",
+        "extra.dll",
+        "-Wl,--out-implib,libextra.a",
+    )
+    environment["PATH"] = f"{library.parent}{os.pathsep}{environment['PATH']}"
+    text = xtask(project, "wheels", "win_amd64", env=environment, fails=True)
+    assert "link it statically" in text
+    assert list(project.root.glob("dist/*")) == []

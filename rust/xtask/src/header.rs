@@ -9,6 +9,7 @@ use cbindgen::{Builder, Config};
 
 use crate::build;
 use crate::project::{self, read, write, Project};
+use crate::say;
 
 /// What a caller must know once; the rest stands at each declaration.
 const CONVENTIONS: &str = "
@@ -33,7 +34,7 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
         stale.push(project.relative(&path).to_string());
         if !check {
             write(&path, contents)?;
-            println!("wrote {}", project.relative(&path));
+            say!("wrote {}", project.relative(&path));
         }
     }
     ensure!(
@@ -42,13 +43,13 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
         stale.join(", ")
     );
     if stale.is_empty() {
-        println!("the header, _ffi.py and _ffi.pyi fit the Rust source");
+        say!("the header, _ffi.py and _ffi.pyi fit the Rust source");
     }
     Ok(())
 }
 
 fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
-    let folder = project.root.join("build/header");
+    let folder = project.build("header");
     let _ = fs::remove_file(folder.join("log"));
     let source = build::expanded(project, &folder)?;
     let library = build::debug_library(project, &folder)?;
@@ -113,7 +114,7 @@ fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
     bindings.write(&mut header);
     let header = closed_comments(&String::from_utf8(header)?);
     for name in constants(source).filter(|name| !defines(&header, name)) {
-        println!("note: {name} is not a number: neither C nor Python sees it");
+        say!("note: {name} is not a number: neither C nor Python sees it");
     }
 
     bindings.config.header = None;

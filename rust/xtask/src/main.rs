@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use build::Backend;
 use pipeline::Options;
 use project::Project;
 
@@ -36,6 +37,9 @@ enum Verb {
     Lib {
         /// The target triple; this machine's when none is named
         target: Option<String>,
+        /// What calls cargo [default: zig; cargo for macOS on macOS]
+        #[arg(short, long)]
+        backend: Option<Backend>,
     },
     /// Build, repair, check and run wheels, into dist/
     Wheels {
@@ -47,6 +51,9 @@ enum Verb {
         /// Print what came of each target as JSON
         #[arg(long)]
         json: bool,
+        /// What calls cargo [default: zig; cargo for macOS on macOS]
+        #[arg(short, long)]
+        backend: Option<Backend>,
     },
     /// Print the table of targets
     Targets {
@@ -61,6 +68,9 @@ enum Verb {
     Doctor {
         /// Triples, tags, short names or groups [default: host]
         targets: Vec<String>,
+        /// What calls cargo [default: zig; cargo for macOS on macOS]
+        #[arg(short, long)]
+        backend: Option<Backend>,
     },
     /// Pack the source distribution, into dist/
     Sdist,
@@ -70,14 +80,22 @@ fn run(cli: Cli) -> Result<()> {
     let project = Project::find()?;
     match cli.verb {
         Verb::Header { check } => header::run(&project, check),
-        Verb::Lib { target } => pipeline::lib(&project, target.as_deref()),
+        Verb::Lib { target, backend } => pipeline::lib(&project, target.as_deref(), backend),
         Verb::Wheels {
             targets,
             jobs,
             json,
-        } => pipeline::wheels(&project, &targets, &Options { jobs, json }),
+            backend,
+        } => {
+            let options = Options {
+                jobs,
+                json,
+                backend,
+            };
+            pipeline::wheels(&project, &targets, &options)
+        }
         Verb::Targets { write, check } => targets::show(&project, write, check),
-        Verb::Doctor { targets } => doctor::run(&project, &targets),
+        Verb::Doctor { targets, backend } => doctor::run(&project, &targets, backend),
         Verb::Sdist => pipeline::sdist(&project),
     }
 }

@@ -12,13 +12,15 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure, Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
-use crate::build::{self, Toolchain};
+use crate::build::{self, Backend, Builder};
 use crate::project::{self, read, sha256, Inputs, Project};
+use crate::say;
 use crate::targets::{self, System, Target};
 
 /// Builds the library as wheels carry it, and puts it into the package's lib folder.
-pub fn lib(project: &Project, target: Option<&str>) -> Result<()> {
+pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) -> Result<()> {
     let toolchain = build::toolchain()?;
     let table = targets::load(project)?;
     let words: Vec<String> = target.map(str::to_owned).into_iter().collect();
@@ -26,9 +28,15 @@ pub fn lib(project: &Project, target: Option<&str>) -> Result<()> {
     let [target] = &selected[..] else {
         bail!("the lib folder holds one library: name one target");
     };
-    let folder = project.root.join("build").join(&target.triple);
+    let folder = project.build(&target.triple);
     eprintln!("{}: build", target.triple);
-    let library = build::library(project, &table, target, &toolchain, &folder)?;
+    let builder = Builder {
+        project,
+        table: &table,
+        toolchain: &toolchain,
+        backend,
+    };
+    let library = builder.library(target, &folder)?;
     let mut command = project.command(project.tool("python")?)?;
     command
         .current_dir(&project.python)
@@ -46,24 +54,25 @@ pub fn lib(project: &Project, target: Option<&str>) -> Result<()> {
         .package()
         .join("lib")
         .join(target.library_name(&project.module));
-    println!("{}", project.relative(&placed));
+    say!("{}", project.relative(&placed));
     Ok(())
 }
 
 /// Packs the sdist into dist/.
 pub fn sdist(project: &Project) -> Result<()> {
-    let sdist = pack_sdist(project)?;
+    let scratch = project::scratch(&project.build("sdist"))?;
+    let sdist = pack_sdist(project, scratch.path())?;
     check_metadata(project, [&sdist])?;
     let path = publish(project, &sdist)?;
     remove_published(project, |name| {
         name.ends_with(".tar.gz") && !path.ends_with(name)
     })?;
-    println!("{} ({})", project.relative(&path), kilobytes(&path)?);
+    say!("{} ({})", project.relative(&path), kilobytes(&path)?);
     Ok(())
 }
 
-/// The sdist, in the build folder: what dist/ gets, and what wheels are made of.
-fn pack_sdist(project: &Project) -> Result<PathBuf> {
+/// Makes the sdist in a folder: what dist/ gets, and what wheels are made of.
+fn pack_sdist(project: &Project, folder: &Path) -> Result<PathBuf> {
     let ffi = project.package().join("_ffi.py");
     ensure!(
         read(&ffi)?.contains(&format!("VERSION = '{}'", project.version)),
@@ -71,8 +80,6 @@ fn pack_sdist(project: &Project) -> Result<PathBuf> {
         project.relative(&ffi),
         project.version
     );
-    let folder = project.root.join("build/sdist");
-    fresh(&folder)?;
     let mut command = project.command(project.tool("python")?)?;
     command
         .current_dir(&project.python)
@@ -84,9 +91,9 @@ fn pack_sdist(project: &Project) -> Result<PathBuf> {
             "gztar",
             "--dist-dir",
         ])
-        .arg(&folder);
-    project::run(&mut command, &folder.join("log"))?;
-    only(&folder, ".tar.gz")
+        .arg(folder);
+    project::run(&mut command, &project.build("sdist").join("log"))?;
+    only(folder, ".tar.gz")
 }
 
 /// What a finished wheel was made of, beside the build; never in the wheel.
@@ -112,22 +119,29 @@ struct Row {
     /// The seconds of each stage that ran; none when the wheel was up to date.
     stages: Vec<(&'static str, f64)>,
     error: Option<String>,
-    /// The finished wheel, until it is in dist/.
     #[serde(skip)]
-    made: Option<PathBuf>,
+    made: Option<Made>,
+}
+
+/// A finished wheel, until it is in dist/.
+struct Made {
+    wheel: PathBuf,
+    needs: Option<String>,
+    ran: String,
+    _scratch: TempDir,
 }
 
 /// How `wheels` runs.
 pub struct Options {
     pub jobs: Option<usize>,
     pub json: bool,
+    pub backend: Option<Backend>,
 }
 
 /// What all the targets' stages share.
 struct Run<'a> {
     project: &'a Project,
-    table: &'a [Target],
-    toolchain: &'a Toolchain,
+    builder: &'a Builder<'a>,
     sdist: &'a Path,
     /// The sdist, unpacked.
     tree: &'a Path,
@@ -139,13 +153,19 @@ pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<
     let toolchain = build::toolchain()?;
     let table = targets::load(project)?;
     let selected = targets::select(&table, words, &toolchain.host)?;
-    let sdist = pack_sdist(project)?;
-    let tree = unpack(project, &sdist)?;
+    let scratch = project::scratch(&project.build("sdist"))?;
+    let sdist = pack_sdist(project, scratch.path())?;
+    let tree = unpack(project, &sdist, scratch.path())?;
     let progress = Progress::new(selected.len());
-    let run = Run {
+    let builder = Builder {
         project,
         table: &table,
         toolchain: &toolchain,
+        backend: options.backend,
+    };
+    let run = Run {
+        project,
+        builder: &builder,
         sdist: &sdist,
         tree: &tree,
         progress: &progress,
@@ -177,7 +197,7 @@ pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<
     check_and_publish(project, &mut rows)?;
 
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        say!("{}", serde_json::to_string_pretty(&rows)?);
     } else {
         print(&rows);
     }
@@ -207,19 +227,17 @@ fn row(run: &Run, target: &Target) -> Row {
 }
 
 fn record_path(project: &Project, triple: &str) -> PathBuf {
-    project.root.join("build").join(triple).join("wheel.json")
+    project.build(triple).join("wheel.json")
 }
 
 /// The record of the wheel that is in dist/, if it is up to date; else of a new one, with
-/// the path where that is.
+/// that.
 fn wheel(
     run: &Run,
     target: &Target,
     stages: &mut Vec<(&'static str, f64)>,
-) -> Result<(Record, Option<PathBuf>)> {
+) -> Result<(Record, Option<Made>)> {
     let project = run.project;
-    let folder = project.root.join("build").join(&target.triple);
-    fs::create_dir_all(&folder)?;
     let inputs = inputs(run, target)?;
     if let Some(record) = fs::read(record_path(project, &target.triple))
         .ok()
@@ -235,16 +253,21 @@ fn wheel(
     remove_published(project, |name| {
         name.ends_with(&format!("-{}.whl", target.tags.join(".")))
     })?;
-    let (wheel, needs, ran) = make(run, target, &folder, stages)?;
+    let made = make(run, target, stages)?;
     let record = Record {
         inputs,
-        wheel: wheel.file_name().unwrap().to_string_lossy().into_owned(),
-        sha256: sha256(&wheel)?,
-        size: fs::metadata(&wheel)?.len(),
-        needs,
-        ran,
+        wheel: made
+            .wheel
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned(),
+        sha256: sha256(&made.wheel)?,
+        size: fs::metadata(&made.wheel)?.len(),
+        needs: made.needs.clone(),
+        ran: made.ran.clone(),
     };
-    Ok((record, Some(wheel)))
+    Ok((record, Some(made)))
 }
 
 /// Checks the metadata of all the new wheels, in one run of twine, and puts them into dist/.
@@ -252,10 +275,11 @@ fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
     if rows.iter().all(|row| row.made.is_none()) {
         return Ok(());
     }
-    check_metadata(project, rows.iter().filter_map(|row| row.made.as_ref()))?;
+    let wheels = rows.iter().filter_map(|row| row.made.as_ref());
+    check_metadata(project, wheels.map(|made| &made.wheel))?;
     for row in rows {
-        if let (Some(wheel), Some(record)) = (row.made.take(), &row.record) {
-            publish(project, &wheel)?;
+        if let (Some(made), Some(record)) = (row.made.take(), &row.record) {
+            publish(project, &made.wheel)?;
             let text = serde_json::to_string_pretty(record)?;
             project::write(&record_path(project, &row.triple), text)?;
         }
@@ -267,7 +291,8 @@ fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
 fn inputs(run: &Run, target: &Target) -> Result<String> {
     let mut inputs = Inputs::default();
     inputs.text(&format!("{target:?}"));
-    inputs.text(&run.toolchain.version);
+    inputs.text(&format!("{:?}", run.builder.backend_for(target)));
+    inputs.text(&run.builder.toolchain.version);
     inputs.text(&sha256(run.sdist)?);
     for path in ["rust/xtask/src", "scripts", "ci/requirements.txt"] {
         inputs.path(&run.project.root.join(path))?;
@@ -281,15 +306,11 @@ fn inputs(run: &Run, target: &Target) -> Result<String> {
     Ok(inputs.digest())
 }
 
-/// The stages. Each leaves its result in a folder of its own, made anew. Returns the
-/// finished wheel, what its library needs, and what it was run on.
-fn make(
-    run: &Run,
-    target: &Target,
-    folder: &Path,
-    stages: &mut Vec<(&'static str, f64)>,
-) -> Result<(PathBuf, Option<String>, String)> {
+/// The stages. Each leaves its result in a folder of its own, all of which go with the value.
+fn make(run: &Run, target: &Target, stages: &mut Vec<(&'static str, f64)>) -> Result<Made> {
     let project = run.project;
+    let folder = project.build(&target.triple);
+    let scratch = project::scratch(&folder)?;
     let log = folder.join("log");
     let _ = fs::remove_file(&log);
     let mut stage = |name: &'static str, work: &mut dyn FnMut() -> Result<PathBuf>| {
@@ -300,41 +321,42 @@ fn make(
         result
     };
 
-    let library = stage("build", &mut || {
-        build::library(project, run.table, target, run.toolchain, folder)
+    let library = stage("build", &mut || run.builder.library(target, &folder))?;
+    let packed = stage("pack", &mut || {
+        pack(run, target, &library, scratch.path(), &log)
     })?;
-    let packed = stage("pack", &mut || pack(run, target, &library, folder, &log))?;
     let wheel = stage("repair", &mut || {
-        repair(project, target, &packed, folder, &log)
+        repair(project, target, &packed, scratch.path(), &log)
     })?;
     let mut ran = "not run".to_owned();
-    if target.triple == run.toolchain.host {
+    if target.triple == run.builder.toolchain.host {
         stage("run", &mut || {
-            ran = run_on_venv(project, &wheel, folder, &log)?;
+            ran = run_on_venv(project, &wheel, scratch.path(), &log)?;
             Ok(PathBuf::new())
         })?;
     }
     let needs = build::floor_needed(&library)?.map(|floor| floor.to_string());
-    Ok((wheel, needs, ran))
+    Ok(Made {
+        wheel,
+        needs,
+        ran,
+        _scratch: scratch,
+    })
 }
 
 /// The sdist as a folder, of which every wheel is packed.
-fn unpack(project: &Project, sdist: &Path) -> Result<PathBuf> {
-    let folder = project.root.join("build/sdist/tree");
-    fresh(&folder)?;
+fn unpack(project: &Project, sdist: &Path, folder: &Path) -> Result<PathBuf> {
     let mut command = project.command(project.tool("python")?)?;
-    command.args(["-m", "tarfile", "-e"]).args([sdist, &folder]);
-    project::run(&mut command, &project.root.join("build/sdist/log"))?;
+    command.args(["-m", "tarfile", "-e"]).args([sdist, folder]);
+    project::run(&mut command, &project.build("sdist").join("log"))?;
     Ok(folder.join(format!("{}-{}", project.module, project.version)))
 }
 
 /// A wheel of the sdist's tree and the library, with the tag that setup.py reads from it.
 fn pack(run: &Run, target: &Target, library: &Path, folder: &Path, log: &Path) -> Result<PathBuf> {
     let tree = folder.join("tree");
-    fresh(&tree)?;
     copy_tree(run.tree, &tree)?;
     let packed = folder.join("packed");
-    fresh(&packed)?;
     let mut command = run.project.command(run.project.tool("python")?)?;
     command
         .current_dir(&tree)
@@ -356,7 +378,6 @@ fn repair(
     log: &Path,
 ) -> Result<PathBuf> {
     let repaired = folder.join("repaired");
-    fresh(&repaired)?;
     match target.system() {
         System::Manylinux | System::Musllinux => {
             let mut command = project.command(project.tool("python")?)?;
@@ -389,6 +410,14 @@ fn repair(
                 .args(["repair", "--analyze-existing", "--wheel-dir"])
                 .args([&repaired, packed]);
             project::run(&mut command, log)?;
+            // delvewheel copies a wheel that lacks nothing. Into another it writes code that
+            // helps neither Python 2 nor cffi before 2.0 to find the DLL.
+            ensure!(
+                sha256(&only(&repaired, ".whl")?)? == sha256(packed)?,
+                "the library needs a DLL that Windows lacks, and no wheel for every Python can \
+                 carry one: link it statically; {} names it",
+                project.relative(log)
+            );
         }
     }
     let wheel = only(&repaired, ".whl")?;
@@ -409,7 +438,6 @@ fn repair(
 /// Installs the wheel into a folder and runs it on `.venv`'s Python.
 fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Result<String> {
     let installed = folder.join("installed");
-    fresh(&installed)?;
     let python = project.tool("python")?;
     let mut command = project.command(&python)?;
     command
@@ -446,7 +474,7 @@ fn check_metadata<'a>(
 ) -> Result<()> {
     let mut command = project.command(project.tool("twine")?)?;
     command.args(["check", "--strict"]).args(files);
-    project::run(&mut command, &project.root.join("build/sdist/log"))
+    project::run(&mut command, &project.build("sdist").join("log"))
 }
 
 /// Puts a copy into dist/ under its name.
@@ -509,13 +537,16 @@ fn print(rows: &[Row]) {
     };
     let widths: Vec<usize> = (0..4).map(width).collect();
     for [target, size, needs, ran, seconds] in &lines {
-        println!(
+        say!(
             "{target:<0$}  {size:>1$}  {needs:>2$}  {ran:<3$}  {seconds}",
-            widths[0], widths[1], widths[2], widths[3]
+            widths[0],
+            widths[1],
+            widths[2],
+            widths[3]
         );
     }
     for record in rows.iter().filter_map(|row| row.record.as_ref()) {
-        println!("dist/{}", record.wheel);
+        say!("dist/{}", record.wheel);
     }
 }
 
@@ -597,14 +628,6 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The folder, empty.
-fn fresh(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 /// The one file in a folder whose name ends so.

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 /// How much of a failed command's output an error repeats.
 const TAIL_LINES: usize = 20;
@@ -64,6 +65,7 @@ impl Project {
             eprintln!("waiting for another run to finish in {}", root.display());
             lock.lock().context("cannot lock the build folder")?;
         }
+        remove_scratch(&build);
         Ok(Project {
             python: root.join("python"),
             module: name.replace('-', "_"),
@@ -76,6 +78,11 @@ impl Project {
 
     pub fn package(&self) -> PathBuf {
         self.python.join(&self.module)
+    }
+
+    /// Where what is built for a target is kept, with its log.
+    pub fn build(&self, name: &str) -> PathBuf {
+        self.root.join("build").join(name)
     }
 
     pub fn dist(&self) -> PathBuf {
@@ -137,6 +144,36 @@ impl Project {
     pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
+}
+
+const SCRATCH: &str = "scratch-";
+
+/// A folder below another, for as long as the value lives. No two runs share one: what a
+/// killed run's commands still write harms nobody.
+pub fn scratch(folder: &Path) -> Result<TempDir> {
+    fs::create_dir_all(folder)
+        .and_then(|()| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder))
+        .with_context(|| format!("cannot write to {}", folder.display()))
+}
+
+/// What killed runs left; what cannot be removed now is next time.
+fn remove_scratch(build: &Path) {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries(build).flat_map(|entry| entries(&entry.path())) {
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Prints a line. A reader that has gone, as `head` does, ends the process quietly.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => {
+        if std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($words)*))).is_err() {
+            std::process::exit(1);
+        }
+    };
 }
 
 pub fn read(path: &Path) -> Result<String> {

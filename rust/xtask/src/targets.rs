@@ -6,6 +6,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
 use crate::project::{self, read, Project};
+use crate::say;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,7 +210,7 @@ pub fn show(project: &Project, write: bool, check: bool) -> Result<()> {
     const END: &str = "\n<!-- end of the table -->";
     let table = markdown(&load(project)?);
     if !write && !check {
-        println!("{table}");
+        say!("{}", table);
         return Ok(());
     }
     let path = project.root.join("README.md");
@@ -228,7 +229,7 @@ pub fn show(project: &Project, write: bool, check: bool) -> Result<()> {
         "out of date: the table of targets in README.md; run `make targets`"
     );
     project::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
-    println!("wrote README.md");
+    say!("wrote README.md");
     Ok(())
 }
 
