@@ -34,6 +34,10 @@ wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", d
 wheel: venv ## The same for this machine's platform
 	$(XTASK) wheels host
 
+.PHONY: smoke
+smoke: venv ## Run the wheels of dist/, as far as this machine can (TARGETS="…", default: all there are)
+	$(XTASK) smoke $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS))
+
 .PHONY: targets
 targets: venv ## Print the table of targets, and keep the copy in README.md equal to it
 	$(XTASK) targets
@@ -108,6 +112,10 @@ requirements: venv ## Resolve ci/requirements.in anew, with hashes
 	  ci/requirements.in --output-file ci/requirements.txt
 
 .PHONY: clean
-clean: ## Remove what builds left; .venv stays
+clean: ## Remove what builds left; .venv and the emulators' files stay
 	rm -rf build dist rust/target rust/xtask/target python/build python/dist python/*.egg-info
 	find python/hello_pyrust/lib ! -type d ! -name README.md -delete
+
+.PHONY: distclean
+distclean: clean ## Remove .venv, and the foreign programs that `make smoke` unpacked
+	rm -rf .roots .venv

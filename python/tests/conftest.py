@@ -8,29 +8,22 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts/runners"))
+
+import interpreters  # noqa: E402
+from interpreters import EXPECTED, EXTRA  # noqa: E402
+
 PACKAGE = "hello_pyrust"
 BIN = Path(sys.executable).parent
 HOST_PLATFORM = sysconfig.get_platform().replace("-", "_")  # linux_x86_64
 
-# Every Python that a wheel promises to serve. The first ones are missed when they are not
-# there; the others are used when they are.
-EXPECTED = ["2.7"] + [f"3.{minor}" for minor in range(6, 14)] + ["pypy3"]
-EXTRA = ["3.13t", "3.14", "3.14t", "3.15", "pypy"]
 SCENARIOS = ["wheel", "sdist", "develop"]
-
-IDENTIFY = """
-import json, platform, sys
-v = "%d.%d" % sys.version_info[:2]
-free = getattr(sys, "abiflags", "").count("t")
-pypy = platform.python_implementation() == "PyPy"
-name = ("pypy3" if sys.version_info[0] > 2 else "pypy") if pypy else v + "t" * free
-print(json.dumps([name, platform.python_implementation() + " " + platform.python_version()]))
-"""
 
 
 class Failed(AssertionError):
@@ -77,39 +70,13 @@ def run(*command, cwd, env=None, fails=False, timeout=600):
 # ---- Interpreters -----------------------------------------------------------------------
 
 
-def find_interpreters():
-    """{name: (path, "Implementation x.y.z")} of the Pythons that pyenv and PATH have."""
-    folders = []
-    pyenv = shutil.which("pyenv")
-    if pyenv:
-        root = Path(subprocess.check_output([pyenv, "root"], text=True).strip())
-        folders += sorted(root.glob("versions/*/bin"))
-    # pyenv's shims find nothing but what is activated, and .venv is not a bare Python.
-    folders += [
-        Path(folder)
-        for folder in os.environ.get("PATH", "").split(os.pathsep)
-        if Path(folder).name != "shims" and Path(folder) != BIN
-    ]
-    found = {}
-    for folder in folders:
-        for name in EXPECTED + EXTRA:
-            path = folder / (name if name.startswith("pypy") else "python" + name)
-            if name not in found and os.access(path, os.X_OK):
-                answer = subprocess.run([path, "-c", IDENTIFY], capture_output=True, text=True)
-                if answer.returncode == 0:
-                    identity, version = json.loads(answer.stdout)
-                    if identity == name:
-                        found[name] = (path, version)
-    return found
-
-
 def pytest_configure(config):
     """The workers of xdist take over what the first process found."""
     inherited = getattr(config, "workerinput", {}).get("interpreters")
     config.interpreters = (
         json.loads(inherited)
         if inherited
-        else {name: (str(path), version) for name, (path, version) in find_interpreters().items()}
+        else {name: (str(path), version) for name, (path, version) in interpreters.find().items()}
     )
 
 
@@ -131,11 +98,8 @@ class Interpreter:
 
     def environment(self, folder):
         """A fresh virtual environment with a pip that knows manylinux2014 tags."""
-        if self.number >= (3, 12):  # virtualenv's pip for 2.7 and 3.6 is too old for these.
-            run(self.path, "-m", "venv", folder, cwd=folder.parent)
-        else:
-            tool = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update"]
-            run(*tool, "--python", self.path, folder, cwd=folder.parent)
+        in_parent = partial(run, cwd=folder.parent)
+        interpreters.make_environment(in_parent, self.path, self.version, folder)
         return Environment(folder)
 
 

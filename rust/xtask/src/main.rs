@@ -5,7 +5,9 @@ mod doctor;
 mod header;
 mod library;
 mod pipeline;
+mod progress;
 mod project;
+mod smoke;
 mod targets;
 
 use std::process::ExitCode;
@@ -55,6 +57,17 @@ enum Verb {
         #[arg(short, long)]
         backend: Option<Backend>,
     },
+    /// Run the wheels of dist/, each as far as this machine can
+    Smoke {
+        /// Triples, tags, short names or groups [default: every wheel in dist/]
+        targets: Vec<String>,
+        /// How many wheels to run at a time [default: the number of cores]
+        #[arg(short, long)]
+        jobs: Option<usize>,
+        /// Print what came of each wheel as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the table of targets
     Targets {
         /// Write it into README.md
@@ -94,6 +107,11 @@ fn run(cli: Cli) -> Result<()> {
             };
             pipeline::wheels(&project, &targets, &options)
         }
+        Verb::Smoke {
+            targets,
+            jobs,
+            json,
+        } => smoke::run(&project, &targets, &smoke::Options { jobs, json }),
         Verb::Targets { write, check } => targets::show(&project, write, check),
         Verb::Doctor { targets, backend } => doctor::run(&project, &targets, backend),
         Verb::Sdist => pipeline::sdist(&project),

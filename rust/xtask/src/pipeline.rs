@@ -1,20 +1,15 @@
 //! The stages in order: build, pack, repair, check, run.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{bail, ensure, Context, Result};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::build::{self, Backend, Builder};
+use crate::progress::{self, Progress};
 use crate::project::{self, read, sha256, Inputs, Project};
 use crate::say;
 use crate::targets::{self, System, Target};
@@ -171,28 +166,11 @@ pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<
         progress: &progress,
     };
 
-    let jobs = match options.jobs {
-        Some(jobs) => jobs,
-        None => thread::available_parallelism().map_or(1, |count| count.get()),
-    };
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, selected.len()) {
-            scope.spawn(|| loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(target) = selected.get(index) else {
-                    break;
-                };
-                let row = row(&run, target);
-                progress.finish(&row);
-                rows.lock().unwrap().push((index, row));
-            });
-        }
+    let mut rows = progress::each(&selected, options.jobs, |target| {
+        let row = row(&run, target);
+        progress.finish(&row.target, row.error.as_deref());
+        row
     });
-    let mut rows = rows.into_inner().unwrap();
-    rows.sort_by_key(|(index, _)| *index);
-    let mut rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
     progress.clear();
     check_and_publish(project, &mut rows)?;
 
@@ -314,7 +292,7 @@ fn make(run: &Run, target: &Target, stages: &mut Vec<(&'static str, f64)>) -> Re
     let log = folder.join("log");
     let _ = fs::remove_file(&log);
     let mut stage = |name: &'static str, work: &mut dyn FnMut() -> Result<PathBuf>| {
-        run.progress.stage(target, name);
+        run.progress.stage(&target.short_name(), name);
         let begin = Instant::now();
         let result = work();
         stages.push((name, begin.elapsed().as_secs_f64()));
@@ -329,7 +307,7 @@ fn make(run: &Run, target: &Target, stages: &mut Vec<(&'static str, f64)>) -> Re
         repair(project, target, &packed, scratch.path(), &log)
     })?;
     let mut ran = "not run".to_owned();
-    if target.triple == run.builder.toolchain.host {
+    if target.is_native(&run.builder.toolchain.host) {
         stage("run", &mut || {
             ran = run_on_venv(project, &wheel, scratch.path(), &log)?;
             Ok(PathBuf::new())
@@ -547,68 +525,6 @@ fn print(rows: &[Row]) {
     }
     for record in rows.iter().filter_map(|row| row.record.as_ref()) {
         say!("dist/{}", record.wheel);
-    }
-}
-
-/// What is under way: a line for each target on a terminal, a line for each stage elsewhere.
-struct Progress {
-    bars: MultiProgress,
-    total: ProgressBar,
-    targets: Mutex<HashMap<String, ProgressBar>>,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new(count: usize) -> Progress {
-        let bars = MultiProgress::new(); // on standard error
-        let total = bars.add(ProgressBar::new(count as u64));
-        total.set_style(ProgressStyle::with_template("{pos} of {len} targets, {elapsed}").unwrap());
-        let terminal = std::io::stderr().is_terminal();
-        if terminal {
-            total.enable_steady_tick(Duration::from_millis(200));
-        }
-        Progress {
-            bars,
-            total,
-            targets: Mutex::default(),
-            terminal,
-        }
-    }
-
-    fn stage(&self, target: &Target, stage: &str) {
-        let name = target.short_name();
-        if !self.terminal {
-            eprintln!("{name}: {stage}");
-            return;
-        }
-        let mut targets = self.targets.lock().unwrap();
-        let bar = targets.entry(name.clone()).or_insert_with(|| {
-            let bar = self
-                .bars
-                .insert_before(&self.total, ProgressBar::new_spinner());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        bar.set_message(format!("{name}: {stage}"));
-    }
-
-    fn finish(&self, row: &Row) {
-        if let Some(bar) = self.targets.lock().unwrap().remove(&row.target) {
-            bar.finish_and_clear();
-        }
-        self.total.inc(1);
-        if let Some(error) = &row.error {
-            let text = format!("error: {}: {error}", row.target);
-            if self.terminal {
-                let _ = self.bars.println(text);
-            } else {
-                eprintln!("{text}");
-            }
-        }
-    }
-
-    fn clear(&self) {
-        self.total.finish_and_clear();
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -199,6 +200,27 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// A command that ended with another exit code than 0.
+#[derive(Debug)]
+pub struct CommandFailed {
+    pub status: ExitStatus,
+    log: PathBuf,
+    /// The last lines of what it printed.
+    tail: String,
+}
+
+impl fmt::Display for CommandFailed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (status, log, tail) = (self.status, self.log.display(), &self.tail);
+        write!(
+            f,
+            "a command failed ({status}); the whole log is {log}\n  {tail}"
+        )
+    }
+}
+
+impl std::error::Error for CommandFailed {}
+
 /// Runs a command with its output in a log file. When it fails, the error ends with the
 /// last lines that it printed.
 pub fn run(command: &mut Command, log: &Path) -> Result<()> {
@@ -231,10 +253,12 @@ pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Resul
         let text = String::from_utf8_lossy(&text[begin as usize..]);
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
-        bail!(
-            "a command failed ({status}); the whole log is {}\n  {tail}",
-            log.display()
-        );
+        return Err(CommandFailed {
+            status,
+            log: log.to_owned(),
+            tail,
+        }
+        .into());
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub struct Target {
     pub slices: Vec<String>,
     /// The glibc that zig links for, where it has none as old as the floor.
     pub zig_glibc: Option<String>,
+    /// The script in scripts/runners/ that runs the wheel elsewhere, and its arguments.
+    pub runner: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +101,16 @@ impl Target {
         self.triple == name || self.short_name() == name || self.tags.iter().any(|tag| tag == name)
     }
 
+    /// Whether a machine of that triple runs the library itself.
+    pub fn is_native(&self, host: &str) -> bool {
+        // Rust for Windows is of two ABIs, and the same for Python.
+        let machine = |triple: &str| match triple.split_once("-pc-windows-") {
+            Some((architecture, _)) => format!("{architecture}-pc-windows"),
+            None => triple.to_owned(),
+        };
+        machine(&self.triple) == machine(host) || self.slices.iter().any(|slice| slice == host)
+    }
+
     pub fn library_name(&self, module: &str) -> String {
         match self.system() {
             System::Manylinux | System::Musllinux => format!("lib{module}.so"),
@@ -159,7 +171,8 @@ pub fn select(table: &[Target], words: &[String], host: &str) -> Result<Vec<Targ
         for (target, selected) in table.iter().zip(&mut selected) {
             let wanted = match group {
                 Some((_, systems)) => systems.contains(&target.system()),
-                None => target.is_called(if name == "host" { host } else { name }),
+                None if name == "host" => target.slices.is_empty() && target.is_native(host),
+                None => target.is_called(name),
             };
             found |= wanted;
             *selected |= wanted;

@@ -1,0 +1,220 @@
+//! Runs the wheels of dist/, each as far as this machine can.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{bail, ensure, Context, Result};
+use serde::Serialize;
+
+use crate::build;
+use crate::progress::{self, Progress};
+use crate::project::{self, read, CommandFailed, Project};
+use crate::say;
+use crate::targets::{self, Target};
+
+/// What of a wheel ran, best first; the runners' lines begin with these words.
+const LEVELS: [&str; 3] = ["installed", "imported", "functions only"];
+/// Nothing ran the wheel: what was read from its bytes is all.
+const STATIC_ONLY: &str = "static only";
+/// A runner's exit code for "this machine lacks what it needs".
+const NOTHING_RAN: i32 = 77;
+
+/// What came of one wheel.
+#[derive(Serialize)]
+struct Row {
+    target: String,
+    wheel: String,
+    level: &'static str,
+    /// What ran it.
+    ran: Vec<String>,
+    /// What did not, and why.
+    skipped: Vec<String>,
+    seconds: f64,
+    error: Option<String>,
+}
+
+pub struct Options {
+    pub jobs: Option<usize>,
+    pub json: bool,
+}
+
+/// Runs the wheels for the targets that the words name; all there are, for no word.
+pub fn run(project: &Project, words: &[String], options: &Options) -> Result<()> {
+    let host = build::toolchain()?.host;
+    let table = targets::load(project)?;
+    let wheels = wheels(project, &table, words, &host)?;
+    let progress = Progress::new(wheels.len());
+    let rows = progress::each(&wheels, options.jobs, |(target, wheel)| {
+        progress.stage(&target.short_name(), "run");
+        let row = row(project, target, wheel, &host);
+        progress.finish(&row.target, row.error.as_deref());
+        row
+    });
+    progress.clear();
+    if options.json {
+        say!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        print(&rows);
+    }
+    let failed: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.error.is_some())
+        .map(|row| &*row.target)
+        .collect();
+    ensure!(
+        failed.is_empty(),
+        "the wheel does wrong for {}",
+        failed.join(", ")
+    );
+    Ok(())
+}
+
+/// The wheels of dist/, with their rows, in the table's order.
+fn wheels(
+    project: &Project,
+    table: &[Target],
+    words: &[String],
+    host: &str,
+) -> Result<Vec<(Target, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(project.dist()).into_iter().flatten() {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "whl") {
+            files.push(path);
+        }
+    }
+    let all = words.iter().all(|word| word.trim().is_empty());
+    let selected = if all {
+        table.to_vec()
+    } else {
+        targets::select(table, words, host)?
+    };
+    let mut wheels = Vec::new();
+    for target in selected {
+        let end = format!("-{}.whl", target.tags.join("."));
+        let mut found: Vec<PathBuf> = files
+            .extract_if(.., |path| path.to_string_lossy().ends_with(&end))
+            .collect();
+        match found.len() {
+            0 if all => {}
+            0 => bail!(
+                "dist/ has no wheel for {0}: run `make wheels TARGETS={0}`",
+                target.short_name()
+            ),
+            1 => wheels.push((target, found.remove(0))),
+            _ => bail!("dist/ has several wheels *{end}: remove those that are not meant"),
+        }
+    }
+    if let (true, Some(path)) = (all, files.first()) {
+        bail!(
+            "no row of ci/targets.toml is for {}",
+            project.relative(path)
+        );
+    }
+    ensure!(!wheels.is_empty(), "dist/ has no wheels: run `make wheels`");
+    Ok(wheels)
+}
+
+fn row(project: &Project, target: &Target, wheel: &Path, host: &str) -> Row {
+    let begin = Instant::now();
+    let mut row = Row {
+        target: target.short_name(),
+        wheel: project.relative(wheel).to_string(),
+        level: STATIC_ONLY,
+        ran: Vec::new(),
+        skipped: Vec::new(),
+        seconds: 0.0,
+        error: None,
+    };
+    if let Err(error) = call_runner(project, target, wheel, host, &mut row) {
+        row.error = Some(format!("{error:#}"));
+    }
+    row.seconds = begin.elapsed().as_secs_f64();
+    row
+}
+
+fn call_runner(
+    project: &Project,
+    target: &Target,
+    wheel: &Path,
+    host: &str,
+    row: &mut Row,
+) -> Result<()> {
+    let folder = project.build(&target.triple);
+    let scratch = project::scratch(&folder)?;
+    let (log, out) = (folder.join("smoke.log"), scratch.path().join("out"));
+    let _ = fs::remove_file(&log);
+    // Where the wheel is at home, Pythons of this machine are the better ones.
+    let runner = match &target.runner {
+        Some(runner) if !target.is_native(host) => runner,
+        _ => "host",
+    };
+    let mut words = runner.split_whitespace();
+    let script = format!("scripts/runners/{}.py", words.next().unwrap_or_default());
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .arg(project.root.join(script))
+        .args(words)
+        .arg(wheel)
+        .env("TMPDIR", scratch.path());
+    let result = project::run_to(&mut command, &log, Some(&out));
+    for line in read(&out)?.lines() {
+        let (level, what) = line
+            .split_once('\t')
+            .with_context(|| format!("{runner} said {line:?}"))?;
+        match LEVELS.iter().position(|known| *known == level) {
+            Some(rank) => {
+                let best = LEVELS.iter().position(|known| *known == row.level);
+                if best.is_none_or(|best| rank < best) {
+                    row.level = LEVELS[rank];
+                }
+                row.ran.push(what.to_owned());
+            }
+            None => row.skipped.push(what.to_owned()),
+        }
+    }
+    let nothing_ran = |error: &CommandFailed| error.status.code() == Some(NOTHING_RAN);
+    match result {
+        Err(error) if !error.downcast_ref().is_some_and(nothing_ran) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn print(rows: &[Row]) {
+    let width = |cell: fn(&Row) -> usize| rows.iter().map(cell).max().unwrap_or(0);
+    let targets = width(|row| row.target.len());
+    let levels = width(|row| row.level.len());
+    for row in rows {
+        let level = match row.error {
+            Some(_) => "FAILED",
+            None => row.level,
+        };
+        say!(
+            "{:<targets$}  {level:<levels$}  {:>5.1} s  {}",
+            row.target,
+            row.seconds,
+            row.ran.join(", ")
+        );
+        for reason in &row.skipped {
+            say!("{:<targets$}  not run: {reason}", "");
+        }
+    }
+    let count = |level| {
+        rows.iter()
+            .filter(|row| row.error.is_none() && row.level == level)
+            .count()
+    };
+    let mut words: Vec<String> = LEVELS
+        .into_iter()
+        .chain([STATIC_ONLY])
+        .map(|level| (count(level), level))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, level)| format!("{count} {level}"))
+        .collect();
+    let failed = rows.iter().filter(|row| row.error.is_some()).count();
+    if failed > 0 {
+        words.push(format!("{failed} FAILED"));
+    }
+    say!("{} wheels: {}", rows.len(), words.join(", "));
+}
