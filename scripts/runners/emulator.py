@@ -1,0 +1,144 @@
+"""Runs a wheel for macOS or ARM64 Windows, no program of which runs here: `emulator.py WHEEL`.
+
+An emulated processor executes the library's functions, each slice of a universal2 one.
+"""
+
+import re
+import tempfile
+from pathlib import Path
+
+import common
+
+NAME = "Zo\u00eb \u2603 \U0001f980"
+LATIN1 = b"Zo\xeb\0"
+ARGUMENT, CALLBACK, PANIC = 1, 3, 4  # hello_pyrust_ErrorKind
+UTF8 = 1  # hello_pyrust_Encoding
+TAGS = {
+    "macosx_x86_64": ["x86_64"],
+    "macosx_arm64": ["arm64"],
+    "macosx_universal2": ["arm64", "x86_64"],
+    "win_arm64": ["arm64"],
+}
+
+
+def equal(what, found, expected):
+    if found != expected:
+        raise common.Failure(f"{what}: {found!r}, not {expected!r}")
+
+
+class Library:
+    """The C API of a library on a machine, by the names of its functions without prefix."""
+
+    def __init__(self, machine):
+        self.machine = machine
+
+    def call(self, function, *arguments, bits=64):
+        return self.machine.call(f"{common.PACKAGE}_{function}", *arguments, bits=bits)
+
+    def text(self, function, *arguments):
+        """The text that a function returns as owned, which is freed."""
+        address = self.call(function, *arguments)
+        if address not in self.machine.blocks:
+            raise common.Failure(f"{function}: {address:#x} is no allocated text")
+        text = self.machine.string(address).decode("utf-8", "backslashreplace")
+        self.call("text_free", address)
+        if address in self.machine.blocks:
+            raise common.Failure(f"text_free did not free what {function} returned")
+        return text
+
+    def check_error(self, kind, part):
+        place = self.machine.allocate(1)
+        message = self.text("error_take", place)
+        equal(f"the kind of the error {message!r}", self.machine.read(place, 1)[0], kind)
+        if part not in message:
+            raise common.Failure(f"the error {message!r} does not say {part!r}")
+        self.machine.free(place)
+        equal("a second error_take", self.call("error_take", 0), 0)
+
+
+def check(library, abi):
+    """Calls every function, as rust/tests/program.c does."""
+    call, text, machine = library.call, library.text, library.machine
+    equal("the ABI", machine.string(call("abi")).decode("latin-1"), abi)
+    name, greeting = NAME.encode() + b"\0", f"Hello {NAME} from Rust!"
+
+    machine.written[1] = b""
+    equal("hello", call("hello", name, bits=32), 42)
+    equal("what hello printed", machine.written[1].decode("utf-8"), greeting + "\n")
+    equal("hello of NULL", call("hello", 0, bits=32), -1)
+    library.check_error(ARGUMENT, "NULL")
+
+    equal("greeting_new", text("greeting_new", name), greeting)
+    equal("greeting_new of NULL", call("greeting_new", 0), 0)
+    library.check_error(ARGUMENT, "NULL")
+    equal("greeting_new of Latin-1", call("greeting_new", LATIN1), 0)
+    library.check_error(ARGUMENT, "not UTF-8")
+
+    # A struct of two words is passed as two arguments.
+    data, tally = "one\ntwo \u00eb\n".encode(), machine.allocate(24)
+    equal("bytes_count", call("bytes_count", data, len(data), tally, bits=32), 0)
+    found = (machine.word(tally), machine.word(tally + 8), machine.read(tally + 16, 1)[0])
+    equal("the tally", found, (len(data), 2, UTF8))
+    equal("bytes_count of NULL", call("bytes_count", 0, 1, tally, bits=32), -1)
+    library.check_error(ARGUMENT, "NULL")
+    place = machine.write(machine.allocate(len(data)), data)
+    equal("bytes_shout", call("bytes_shout", place, len(data)), 6)
+    equal("what bytes_shout left", machine.read(place, len(data)), "ONE\nTWO \u00eb\n".encode())
+    machine.free(tally)
+    machine.free(place)
+
+    equal("cakes_share", call("cakes_share", 7, 2), 3)
+    if machine.panics:
+        equal("cakes_share with nobody", call("cakes_share", 7, 0), -1)
+        library.check_error(PANIC, "attempt to divide by zero")
+
+    steps = []
+    step = machine.stub("the callback", lambda _, data, number: steps.append((data, number)) or 0)
+    equal("countdown_run", call("countdown_run", 3, step, 77, bits=32), 0)
+    equal("the steps", steps, [(77, 3), (77, 2), (77, 1), (77, 0)])
+    stop = machine.stub("the callback", lambda _: 5)
+    equal("countdown_run that is stopped", call("countdown_run", 3, stop, 0, bits=32), -1)
+    library.check_error(CALLBACK, "answered 5")
+
+    guest = call("guest_new", name)
+    equal("guest_greet", text("guest_greet", guest), f"{greeting} (visit 1)")
+    equal("guest_visits", call("guest_visits", guest), 1)
+    call("guest_free", guest)
+    equal("guest_visits of NULL", call("guest_visits", 0), -1)
+    library.check_error(ARGUMENT, "NULL")
+
+
+def main(wheel):
+    try:
+        import unicorn
+        from machine import MacOS, Windows
+    except ImportError as error:
+        raise common.Skip(f"{error.name} is missing; `make venv` installs it") from None
+    tag = re.sub(r"_\d+_\d+_", "_", Path(wheel).stem.split("-")[-1])
+    if tag not in TAGS:
+        raise common.Skip(f"{tag}: the emulator is for {', '.join(TAGS)}")
+    with tempfile.TemporaryDirectory(prefix="emulator-") as folder:
+        path = common.unpack(wheel, folder)
+        system = MacOS if tag.startswith("macosx") else Windows
+        machines = system.open(path, TAGS[tag])
+        abi = common.expected_abi(path)
+    for architecture, machine in machines.items():
+        library = Library(machine)
+        try:
+            check(library, abi)
+            # What is made once and kept is there now.
+            blocks = len(machine.blocks)
+            check(library, abi)
+            equal("blocks of memory after a second round", len(machine.blocks), blocks)
+        except common.Failure as failure:
+            raise common.Failure(f"{architecture}: {failure}") from None
+    for architecture in machines:
+        what = f"{architecture} slice" if system is MacOS else architecture
+        common.report("functions only", f"{what} in unicorn {unicorn.__version__}")
+    if not system.panics:
+        common.skipped("a panic in Rust: Windows itself, which is not there, unwinds the stack")
+    return len(machines)
+
+
+if __name__ == "__main__":
+    common.main(main)
