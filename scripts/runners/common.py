@@ -73,7 +73,10 @@ def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEV
     text = output.decode("utf-8", "replace")
     if process.returncode:
         last = "\n".join(text.splitlines()[-LAST_LINES:])
-        raise Failure(f"exit code {process.returncode} of {' '.join(command)}\n{last}")
+        how = f"exit code {process.returncode}"
+        if process.returncode < 0:
+            how = signal.Signals(-process.returncode).name
+        raise Failure(f"{how} of {' '.join(command)}\n{last}")
     return text
 
 
@@ -98,6 +101,12 @@ def skipped(what):
     print(f"skipped\t{what}", flush=True)
 
 
+def is_cached(name, recipe):
+    """Whether `cached` has the folder already."""
+    stamp = ROOTS / name / ".recipe"
+    return stamp.is_file() and stamp.read_text() == hashlib.sha256(recipe.encode()).hexdigest()
+
+
 def cached(name, recipe, make):
     """The folder ROOTS/name, which `make(folder)` fills where there is none of this recipe.
 
@@ -108,22 +117,23 @@ def cached(name, recipe, make):
 
     ROOTS.mkdir(exist_ok=True)
     folder = ROOTS / name
-    digest = hashlib.sha256(recipe.encode()).hexdigest()
-    stamp = folder / ".recipe"
     with open(ROOTS / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.is_file() and stamp.read_text() == digest:
+        if is_cached(name, recipe):
             return folder
         print(f"making .roots/{name}, once", file=sys.stderr, flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
         for left in ROOTS.glob(f"{name}.new-*"):
             shutil.rmtree(left, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix=f"{name}.new-", dir=ROOTS))
         try:
             new.chmod(0o755)
             make(new)
-            (new / ".recipe").write_text(digest)
+            (new / ".recipe").write_text(hashlib.sha256(recipe.encode()).hexdigest())
+            old = Path(f"{new}.old")
+            if folder.exists():
+                folder.rename(old)
             new.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
@@ -133,8 +143,9 @@ def cached(name, recipe, make):
 DEBIAN = "bookworm"
 
 
-def debian(name, architecture, packages, suite=DEBIAN):
+def debian(name, architecture, packages, suite=DEBIAN, keep=None):
     """The folder ROOTS/name with Debian's packages, and all that they depend on, unpacked.
+    Of their files only those that match one of the globs of `keep` stay, if there are any.
 
     Nothing is installed, and no root rights are needed: apt resolves and downloads with a
     state of its own. The packages come from where this machine's own do, whatever its suite.
@@ -145,28 +156,8 @@ def debian(name, architecture, packages, suite=DEBIAN):
 
     def make(folder):
         apt = folder / "apt"
-        for part in ["lists/partial", "archives/partial", "etc/sources.list.d"]:
-            (apt / part).mkdir(parents=True)
-        (apt / "status").touch()
-        copy_sources(apt / "etc", suite)
-        options = {
-            "APT::Architecture": architecture,
-            "APT::Architectures::": architecture,
-            "APT::Install-Recommends": "false",
-            "APT::Sandbox::User": "root",
-            "Debug::NoLocking": "true",
-            "Dir::Cache": apt,
-            "Dir::Etc::sourcelist": apt / "etc/sources.list",
-            "Dir::Etc::sourceparts": apt / "etc/sources.list.d",
-            "Dir::State": apt,
-            "Dir::State::status": apt / "status",
-        }
-        get = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
         try:
-            # A list that a mirror is just replacing does not matter while the others have
-            # the packages.
-            with contextlib.suppress(Failure):
-                run([*get, "update"])
+            get = apt_get(apt, architecture, suite)
             run([*get, "--download-only", "install", *packages], timeout=600)
         except Failure as failure:
             raise Skip(f"{name}: apt-get cannot bring {' '.join(packages)}: {failure}") from None
@@ -175,13 +166,59 @@ def debian(name, architecture, packages, suite=DEBIAN):
             run(["dpkg-deb", "--extract", package, folder / "root"])
         shutil.rmtree(apt)
         make_links_relative(folder / "root")
+        for path in (folder / "root").rglob("*") if keep else []:
+            if not path.is_dir() and not any(map(path.match, keep)):
+                path.unlink()
 
-    recipe = f"{debian.__doc__} {architecture} {suite} {' '.join(packages)}"
+    recipe = " ".join([architecture, suite, *packages, *(keep or [])])
     return cached(name, recipe, make) / "root"
 
 
-def copy_sources(folder, suite):
-    """This machine's sources of Debian's packages, and no others of its sources, for a suite.
+def debian_sources(name, packages, folder, suite=DEBIAN):
+    """Unpacks the upstream archives of Debian's source packages into a folder. `name` says in
+    an error what they are for."""
+    if not shutil.which("apt-get"):
+        raise Skip(f"{name}: it is made from Debian's source packages, by apt-get")
+    apt = folder / "apt"
+    try:
+        get = apt_get(apt, "amd64", suite, "deb-src")
+        run([*get, "--download-only", "--tar-only", "source", *packages], cwd=apt, timeout=600)
+    except Failure as failure:
+        raise Skip(f"{name}: apt-get cannot bring {' '.join(packages)}: {failure}") from None
+    for archive in apt.glob("*.orig.tar.*"):
+        shutil.unpack_archive(archive, folder)
+    shutil.rmtree(apt)
+
+
+def apt_get(folder, architecture, suite, kind="deb"):
+    """The words that call apt-get with a state of its own, in a new folder, and nothing
+    installed. It knows a suite's packages, or for "deb-src" their sources."""
+    for part in ["lists/partial", "archives/partial", "etc/sources.list.d"]:
+        (folder / part).mkdir(parents=True)
+    (folder / "status").touch()
+    copy_sources(folder / "etc", suite, kind)
+    options = {
+        "APT::Architecture": architecture,
+        "APT::Architectures::": architecture,
+        "APT::Install-Recommends": "false",
+        "APT::Sandbox::User": "root",
+        "Debug::NoLocking": "true",
+        "Dir::Cache": folder,
+        "Dir::Etc::sourcelist": folder / "etc/sources.list",
+        "Dir::Etc::sourceparts": folder / "etc/sources.list.d",
+        "Dir::State": folder,
+        "Dir::State::status": folder / "status",
+    }
+    get = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
+    # A list that a mirror is just replacing does not matter while the others have the packages.
+    with contextlib.suppress(Failure):
+        run([*get, "update"])
+    return get
+
+
+def copy_sources(folder, suite, kind):
+    """This machine's sources of Debian's packages, and no others of its sources, for a suite;
+    `kind` is "deb" or "deb-src".
 
     The suite itself, without its updates: those of an old one are listed for longer than
     they can be downloaded.
@@ -199,6 +236,7 @@ def copy_sources(folder, suite):
                 text = "\n\n".join(part for part in parts if re.search(rf"\s{suite}(\s|$)", part))
             else:
                 text = re.sub(rf".*\s{suite}[-/].*", "", text)
+            text = re.sub(r"^(Types: *|(?=deb))deb(-src)?\b.*?(?=$| [^d])", rf"\g<1>{kind}", text, flags=re.M)
             below = "sources.list.d" if source.suffix == ".sources" else ""
             (folder / below / source.name).write_text(text)
 
@@ -258,8 +296,14 @@ def check_installed(wheel, folder):
                 raise Failure(f"pip did not install {wheel}: {name} is not the one in it")
 
 
-# Debian's name of an architecture to qemu's, where they differ.
-QEMU_NAMES = {"arm64": "aarch64", "armhf": "arm", "ppc64el": "ppc64le"}
+# Debian's name of an architecture, and qemu's.
+QEMU_NAMES = {
+    "arm64": "aarch64",
+    "armhf": "arm",
+    "ppc64el": "ppc64le",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+}
 
 
 def emulator(architecture):
@@ -273,8 +317,9 @@ def emulator(architecture):
         raise Skip(f"{architecture}: foreign programs are run on x86_64 machines only")
     if architecture in ("amd64", "i386"):
         return []
-    root = debian("qemu", "amd64", ["qemu-user-static"])
-    return [root / f"usr/bin/qemu-{QEMU_NAMES.get(architecture, architecture)}-static"]
+    programs = {name: f"qemu-{qemu}-static" for name, qemu in QEMU_NAMES.items()}
+    root = debian("qemu", "amd64", ["qemu-user-static"], keep=programs.values())
+    return [root / "usr/bin" / programs[architecture]]
 
 
 def unpack(wheel, folder):

@@ -37,7 +37,8 @@ PYPY_ARCHITECTURES = ["arm64", "armhf", "i386"]
 
 def cpython(architecture):
     """Debian's CPython 3: its root, its program, and pip's options that bring it cffi."""
-    packages = ["python3-minimal", "libpython3-stdlib"]
+    # base-files has the link from /lib to /usr/lib, which trixie's programs need.
+    packages = ["base-files", "python3-minimal", "libpython3-stdlib"]
     if architecture not in CFFI_PLATFORMS:
         packages.append("python3-cffi-backend")
     root = common.debian(f"debian-{architecture}", architecture, packages, SUITES[architecture])
@@ -96,12 +97,13 @@ def run_python(architecture, root, program, pip, options, wheel):
             PYTHONPATH=str(pip),
             TMPDIR=str(folder),
         )
-        distribution, version = wheel.name.split("-")[:2]
+        requirement = "==".join(wheel.name.split("-")[:2])
         # --isolated: without the settings of this machine's pip.
         install = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
         install += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}", *options]
-        target = [f"--target={installed}", f"{distribution}=={version}"]
-        common.run([*command, *install, *target], cwd=folder, env=environment)
+        common.run(
+            [*command, *install, f"--target={installed}", requirement], cwd=folder, env=environment
+        )
         common.check_installed(wheel, installed)
 
         environment["PYTHONPATH"] = str(installed)
