@@ -334,21 +334,29 @@ def test_a_target_without_wheels_is_refused(project):
 
 @pytest.fixture(scope="session")
 def python32(tmp_path_factory):
-    """A 32-bit CPython on this 64-bit system, and a folder with setuptools for it."""
+    """A 32-bit CPython on this 64-bit system, and an environment with setuptools for it."""
+    sys.path.append(str(ROOT / "scripts/runners"))
+    import common
+    import debian
+
     folder = tmp_path_factory.mktemp("python32")
-    if not shutil.which("dpkg-deb"):
-        pytest.skip("a 32-bit Python is had from Debian's packages, and this is no Debian")
-    run("sh", ROOT / "scripts/foreign-python.sh", "i386", folder / "root", cwd=folder)
+    try:
+        root, program, _ = debian.cpython("i386")
+    except common.Skip as skip:
+        pytest.skip(str(skip))
+    debian.native(root, program, folder / "python")
     tool = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder / "packages"]
     run(*tool, "setuptools<81", "wheel", cwd=folder)
-    return folder / "root/python", folder / "packages"
+    environment = clean_environment(
+        PYTHONHOME=str(root / "usr"), PYTHONPATH=str(folder / "packages")
+    )
+    return folder / "python", environment
 
 
 def test_a_32_bit_python_gets_a_32_bit_library(project, python32, built):
     """…or is told which target to install, where its standard library is not there."""
-    python, packages = python32
+    python, environment = python32
     place(project, built)
-    environment = clean_environment(PYTHONPATH=str(packages))
     command = [python, "setup.py", "bdist_wheel"]
     sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
     if os.path.isdir(f"{sysroot}/lib/rustlib/i686-unknown-linux-gnu/lib"):
