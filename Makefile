@@ -77,6 +77,10 @@ test-slow: venv ## Run the tests that take minutes: foreign targets, emulators
 	$(XTASK) wheels host
 	$(BIN)/python -m pytest -m slow python/tests
 
+.PHONY: benchmark
+benchmark: venv ## Compare speed and size with cargo-zigbuild and maturin, in one run
+	$(BIN)/python scripts/benchmark.py
+
 .PHONY: lint
 lint: venv ## Check format, lints, types, and that generated files fit
 	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) fmt --check --manifest-path $(manifest) &&) true

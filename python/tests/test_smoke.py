@@ -1,0 +1,199 @@
+"""`make smoke`: wheels are run, and broken ones fail in words."""
+
+import json
+import re
+import shutil
+import time
+import zipfile
+
+import common  # of scripts/runners
+import pytest
+from conftest import PACKAGE, ROOT, xtask
+
+# What runs foreign wheels, by the target's short name. Each is of another kind.
+FOREIGN = [
+    "manylinux_aarch64",
+    "manylinux_s390x",
+    "musllinux_x86_64",
+    "musllinux_aarch64",
+    "macosx_x86_64",
+    "macosx_arm64",
+    "macosx_universal2",
+    "win_amd64",
+    "win32",
+    "win_arm64",
+]
+
+
+def find_wheel(target):
+    """The wheel in dist/ for a target's short name."""
+    system, _, architecture = target.partition("_")
+    pattern = (
+        rf"[-.]{system}(_\d+_\d+)?_{architecture}\.whl$" if architecture else rf"-{target}\.whl$"
+    )
+    found = [path for path in ROOT.glob("dist/*.whl") if re.search(pattern, path.name)]
+    if not found:
+        pytest.skip(f"dist/ has no wheel for {target}: make wheels TARGETS={target}")
+    return found[0]
+
+
+def library_in(wheel):
+    """The name and the bytes of a wheel's library."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (
+            name
+            for name in archive.namelist()
+            if re.match(rf"{PACKAGE}/lib/.*\.(so|dylib|dll)$", name)
+        )
+        return name, archive.read(name)
+
+
+def broken(wheel, folder, library):
+    """A copy of a wheel, under its name, with other bytes for its library."""
+    name, _ = library_in(wheel)
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(wheel) as source:
+        with zipfile.ZipFile(folder / wheel.name, "w", zipfile.ZIP_DEFLATED) as copy:
+            for member in source.infolist():
+                content = library if member.filename == name else source.read(member)
+                copy.writestr(member, content)
+    return folder / wheel.name
+
+
+def wrong_fingerprint(library):
+    return re.sub(rb"(?<=hello_pyrust\.abi=)[0-9a-f]{16}", b"0123456789abcdef", library)
+
+
+def other_architecture(target):
+    """A library for another architecture, of the same system where dist/ has one."""
+    others = {
+        "manylinux": ["manylinux_s390x", "manylinux_aarch64", "musllinux_aarch64"],
+        "musllinux": ["musllinux_aarch64", "musllinux_x86_64", "manylinux_s390x"],
+        "macosx": ["macosx_arm64", "macosx_x86_64"],
+        "win": ["win_amd64", "win_arm64", "win32"],
+    }[re.match("[a-z]+", target).group()]
+    for other in others:
+        if other != target:
+            try:
+                return library_in(find_wheel(other))[1]
+            except pytest.skip.Exception:
+                continue
+    pytest.skip("dist/ has no library for another architecture")
+
+
+BREAKAGES = {
+    "another architecture": lambda target, library: other_architecture(target),
+    "truncated": lambda target, library: library[: len(library) // 2],
+    "wrong fingerprint": lambda target, library: wrong_fingerprint(library),
+}
+WORDS = {
+    "another architecture": r"invalid ELF header|wrong ELF class|cannot be loaded|"
+    r"cannot open shared object|Exec format|is for \w+|ld\.lld: error|"
+    r"Error loading shared library|No such file|Bad EXE format|is not a valid|incompatible|lld",
+    "truncated": r"cut off|too short|invalid ELF header|cannot be loaded|cannot be read|"
+    r"SIG(BUS|SEGV)|exit code -?\d+|lld|is not exported|Error loading shared library|is for \w+",
+    "wrong fingerprint": r"0123456789abcdef",
+}
+
+
+def check_broken(project, target, breakage):
+    wheel = find_wheel(target)
+    library = BREAKAGES[breakage](target, library_in(wheel)[1])
+    broken(wheel, project.root / "dist", library)
+    text = xtask(project, "smoke", "--json", fails=True)
+    assert f"the wheel does wrong for {target}" in text
+    (row,) = json.loads(text[text.index("[\n") : text.rindex("]") + 1])
+    assert row["error"] and re.search(WORDS[breakage], row["error"]), row["error"]
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_broken_wheel_fails_on_this_machine(project, breakage):
+    check_broken(project, "manylinux_x86_64", breakage)
+
+
+def test_what_cannot_be_run_is_an_error(project):
+    assert "run `make wheels`" in xtask(project, "smoke", fails=True)
+    assert "make wheels TARGETS=win32" in xtask(project, "smoke", "win32", fails=True)
+    wheel = find_wheel("manylinux_x86_64")
+    dist = project.root / "dist"
+    dist.mkdir()
+    shutil.copy(wheel, dist / wheel.name.replace("x86_64", "sparc64"))
+    assert "no row of ci/targets.toml is for" in xtask(project, "smoke", fails=True)
+
+
+def test_a_missing_emulator_is_said_aloud(project):
+    """Nothing is unpacked where there is no apt-get, and nothing counts as passed."""
+    (project.root / "dist").mkdir()
+    wheel = find_wheel("manylinux_x86_64")
+    row = project.root / "ci/targets.toml"
+    project.edit(row, "manylinux_2_17_x86_64", "manylinux_2_17_sparc64")
+    project.edit(row, "manylinux2014_x86_64", "manylinux2014_sparc64")
+    project.edit(row, '"x86_64-unknown-linux-gnu"', '"sparc64-unknown-linux-gnu"')
+    shutil.copy(wheel, project.root / "dist" / wheel.name.replace("x86_64", "sparc64"))
+    text = xtask(project, "smoke")
+    assert re.search(r"manylinux_sparc64 +static only", text)
+    assert "1 wheels: 1 static only" in text and "not run: amd64: " in text
+
+
+def test_a_command_that_hangs_is_ended(tmp_path):
+    """With what it has started itself."""
+    before = time.monotonic()
+    script = f"sleep 300 & echo $! > {tmp_path}/pid; wait"
+    with pytest.raises(common.Failure, match="no end after 1 seconds"):
+        common.run(["sh", "-c", script], timeout=1)
+    assert time.monotonic() - before < 60
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return
+        except FileNotFoundError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"process {pid} runs on")
+
+
+def test_a_root_is_made_once_and_again_for_another_recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(common, "ROOTS", tmp_path / "roots")
+    made = []
+
+    def make(folder):
+        made.append(folder)
+        (folder / "file").write_text(str(len(made)))
+
+    for recipe, count in [("a", "1"), ("a", "1"), ("b", "2"), ("b", "2")]:
+        assert (common.cached("name", recipe, make) / "file").read_text() == count
+
+    def fail(folder):
+        raise common.Failure("no")
+
+    with pytest.raises(common.Failure):
+        common.cached("name", "c", fail)
+    assert (common.cached("name", "b", make) / "file").read_text() == "2"
+    assert sorted(path.name for path in common.ROOTS.iterdir()) == ["name", "name.lock"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", FOREIGN)
+def test_a_foreign_wheel_runs(project, target):
+    (project.root / "dist").mkdir()
+    shutil.copy(find_wheel(target), project.root / "dist")
+    share_roots(project)
+    text = xtask(project, "smoke", "--json", timeout=1800)
+    (row,) = json.loads(text[text.index("[\n") : text.rindex("]") + 1])
+    if row["level"] == "static only":
+        pytest.skip("; ".join(row["skipped"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breakage", BREAKAGES)
+@pytest.mark.parametrize("target", FOREIGN)
+def test_a_broken_foreign_wheel_fails(project, target, breakage):
+    share_roots(project)
+    check_broken(project, target, breakage)
+
+
+def share_roots(project):
+    common.ROOTS.mkdir(exist_ok=True)
+    (project.root / ".roots").symlink_to(common.ROOTS)

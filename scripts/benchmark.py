@@ -1,0 +1,214 @@
+"""Measures the pipeline against its peers, on the same crate, profile and toolchain.
+
+Usage: benchmark.py [TARGET...]    (names of ci/targets.toml; default: ten of them)
+
+Everything happens in a copy of the project, in one run: only the ratios mean anything.
+Standard libraries are built, or taken from build/, before anything is timed; before each
+timed command the crate's source changes. maturin comes from PyPI, into an environment of
+its own.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+MATURIN = "maturin==1.16.0"
+TARGETS = [
+    "manylinux_x86_64",
+    "manylinux_aarch64",
+    "manylinux_armv7l",
+    "manylinux_s390x",
+    "musllinux_x86_64",
+    "musllinux_aarch64",
+    "macosx_x86_64",
+    "macosx_arm64",
+    "win_amd64",
+    "win_arm64",
+]
+PYPROJECT = """\
+[build-system]
+requires = ["maturin"]
+build-backend = "maturin"
+[project]
+name = "hello-pyrust"
+dynamic = ["version"]
+[tool.maturin]
+bindings = "cffi"
+"""
+COMMAND = re.compile(r"^\$ \S*cargo-zigbuild (zigbuild .*?) --message-format", re.MULTILINE)
+
+
+def call(*command, cwd, env, fails=False):
+    """Runs a command; returns the seconds that it took, or None when it may fail and did."""
+    command = [str(word) for word in command]
+    begin = time.monotonic()
+    done = subprocess.run(
+        command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    seconds = time.monotonic() - begin
+    if done.returncode and not fails:
+        sys.exit(f"error: {' '.join(command)}\n{done.stdout[-2000:]}")
+    return None if done.returncode else seconds
+
+
+class Benchmark:
+    def __init__(self, folder, names):
+        self.root = folder / "project"
+        files = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT).decode().split("\0")
+        for name in filter(None, files):
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, self.root / name)
+        (self.root / ".venv").symlink_to(ROOT / ".venv")
+        self.source = self.root / "rust/src/lib.rs"
+        self.names = names
+        self.env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        self.xtask = ROOT / "rust/xtask/target/debug/xtask"
+        manifest = ROOT / "rust/xtask/Cargo.toml"
+        call("cargo", "build", "--locked", "--manifest-path", manifest, cwd=ROOT, env=os.environ)
+        self.changes = 0
+        for cargo in (ROOT / "build").glob("*/cargo"):
+            target = self.root / "build" / cargo.parent.name / "cargo"
+            shutil.copytree(cargo, target, symlinks=True)
+
+    def change(self):
+        """Changes the source, so that every build has the crate to compile."""
+        self.changes += 1
+        with open(self.source, "a") as file:
+            file.write(f"// {self.changes}\n")
+
+    def wheels(self, jobs):
+        """The seconds of `xtask wheels`, and its rows."""
+        command = [self.xtask, "wheels", "--json", "--jobs", str(jobs), *self.names]
+        begin = time.monotonic()
+        done = subprocess.run(
+            command, cwd=self.root, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        seconds = time.monotonic() - begin
+        if done.returncode:
+            sys.exit(f"error: xtask wheels\n{done.stderr.decode()[-2000:]}")
+        return seconds, json.loads(done.stdout)
+
+    def bare_commands(self, rows):
+        """The commands by which xtask called cargo-zigbuild, with their environment."""
+        commands = []
+        for row in rows:
+            log = (self.root / "build" / row["triple"] / "log").read_text()
+            env = dict(self.env, NO_COLOR="1")
+            if not self.installed(row["triple"]):
+                env.update(
+                    RUSTC_BOOTSTRAP="1",
+                    CARGO_UNSTABLE_BUILD_STD="std,panic_unwind",
+                    CARGO_UNSTABLE_TRIM_PATHS="true",
+                    CARGO_PROFILE_RELEASE_TRIM_PATHS="all",
+                )
+            deployment = re.search(r"macosx_(\d+)_(\d+)", row["wheel"])
+            if deployment:
+                env["MACOSX_DEPLOYMENT_TARGET"] = ".".join(deployment.groups())
+            words = COMMAND.search(log).group(1).split()
+            commands.append((row, words, env))
+        return commands
+
+    def installed(self, triple):
+        sysroot = subprocess.check_output(
+            [os.environ.get("RUSTC", "rustc"), "--print", "sysroot"], text=True
+        )
+        return (Path(sysroot.strip()) / "lib/rustlib" / triple / "lib").exists()
+
+
+def without_sbom(wheel):
+    """The wheel's size in bytes without its bill of materials: only maturin packs one."""
+    with zipfile.ZipFile(wheel) as archive:
+        return wheel.stat().st_size - sum(
+            member.compress_size for member in archive.infolist() if "/sboms/" in member.filename
+        )
+
+
+def main():
+    names = sys.argv[1:] or TARGETS
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        folder = Path(folder)
+        bench = Benchmark(folder, names)
+        print(f"{len(names)} targets: {' '.join(names)}")
+        bench.wheels(2)  # standard libraries, and everything's first time
+
+        bench.change()
+        ours, rows = bench.wheels(1)
+        bench.change()
+        bare = 0
+        commands = bench.bare_commands(rows)
+        for _, words, env in commands:
+            bare += call(BIN / "cargo-zigbuild", *words, cwd=bench.root / "rust", env=env)
+        more = (ours - bare) / len(rows)
+        print(f"-j 1: xtask wheels {ours:.1f} s, bare cargo zigbuild {bare:.1f} s:", end=" ")
+        print(f"{ours / bare:.2f} times, {more:.2f} s a target more")
+
+        environment = folder / "maturin"
+        venv.create(environment, with_pip=True)
+        pip = [environment / "bin/python", "-m", "pip", "install", "--quiet", MATURIN, "cffi"]
+        call(*pip, cwd=folder, env=os.environ)
+        (bench.root / "rust/pyproject.toml").write_text(PYPROJECT)
+        # maturin's cbindgen expands no macros: it gets the declarations ready-made.
+        call(bench.xtask, "header", cwd=bench.root, env=bench.env)
+        builds = []
+        for row, words, env in commands:
+            triple = words[words.index("--target") + 1]
+            target, _, glibc = triple.partition(".")
+            cargo = bench.root / "build" / row["triple"] / "cargo"
+            declarations = bench.root / "build/header/declarations.h"
+            env = dict(env, CARGO_TARGET_DIR=str(cargo))
+            shutil.copy(declarations, cargo / "header.h")
+            out = folder / "wheels" / row["target"]
+            command = [environment / "bin/maturin", "build", "--zig", "--release", "--locked"]
+            command += ["--target", target, "--out", out, "--interpreter", "python3"]
+            if glibc:
+                command += ["--compatibility", "manylinux_" + glibc.replace(".", "_")]
+            if call(*command, cwd=bench.root / "rust", env=env, fails=True) is not None:
+                builds.append((row, command, env, out))
+        built = [row["target"] for row, *_ in builds]
+        print(
+            f"maturin builds {len(built)} of them; not {' '.join(sorted(set(names) - set(built)))}"
+        )
+
+        bench.names = built
+        bench.wheels(2)
+        bench.change()
+        ours, rows = bench.wheels(2)
+        bench.change()
+        theirs = 0
+        for _, command, env, _ in builds:
+            theirs += call(*command, cwd=bench.root / "rust", env=env)
+        print(f"-j 2: xtask wheels {ours:.1f} s, a loop of maturin build {theirs:.1f} s:", end=" ")
+        print(f"{ours / theirs:.2f} times")
+
+        print("sizes in bytes, wheel and library: ours, maturin's (no SBOM), ratio")
+        for row, (_, _, _, out) in zip(rows, builds, strict=True):
+            (theirs,) = out.glob("*.whl")
+            pair = [bench.root / "dist" / row["wheel"], theirs]
+            wheels = [without_sbom(wheel) for wheel in pair]
+            libraries = []
+            for wheel in pair:
+                with zipfile.ZipFile(wheel) as archive:
+                    libraries.append(
+                        max(
+                            member.file_size
+                            for member in archive.infolist()
+                            if member.filename.endswith((".so", ".dylib", ".dll"))
+                        )
+                    )
+            print(
+                f"{row['target']:<20} {wheels[0]:>7} {wheels[1]:>7} {wheels[0] / wheels[1]:.3f}"
+                f"   {libraries[0]:>7} {libraries[1]:>7} {libraries[0] / libraries[1]:.3f}"
+            )
+
+
+main()
