@@ -8,6 +8,7 @@ nothing could run, and with 1 and the reason on standard error when something wa
 """
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import platform
@@ -46,6 +47,12 @@ class Failure(Exception):
     """What the wheel did wrong."""
 
 
+def die_with_parent():
+    """Asks Linux to kill this process when the one that started it is killed: prctl(2)."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEVNULL):
     """Runs a command; returns what it printed. Ends it, and all that it started, when it
     fails, is interrupted or takes longer than `timeout` seconds."""
@@ -58,6 +65,7 @@ def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEV
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        preexec_fn=die_with_parent if sys.platform == "linux" else None,
     )
     try:
         output, _ = process.communicate(timeout=timeout)

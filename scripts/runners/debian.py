@@ -1,8 +1,8 @@
 """Runs a manylinux wheel: `debian.py ARCHITECTURE WHEEL`, by Debian's name of the architecture.
 
-Debian's Pythons of that architecture run under qemu, or natively for i386. In each of them
-pip chooses the wheel by its tag, among all that lie in its folder, and installs it with
-cffi; then the smoke test runs.
+Debian's Pythons of that architecture run under qemu, or by themselves where an x86_64 kernel
+can. In each of them pip chooses the wheel by its tag, among all that lie in its folder, and
+installs it with cffi; then the smoke test runs.
 """
 
 import os
@@ -16,6 +16,7 @@ import common
 
 # CPython: the suite of Debian that has it.
 SUITES = {
+    "amd64": "bookworm",
     "arm64": "bookworm",
     "armhf": "bookworm",
     "i386": "bookworm",
@@ -25,6 +26,7 @@ SUITES = {
 }
 # The platforms that PyPI has cffi for. The others get Debian's.
 CFFI_PLATFORMS = {
+    "amd64": "manylinux2014_x86_64",
     "arm64": "manylinux2014_aarch64",
     "i386": "manylinux2014_i686",
     "ppc64el": "manylinux2014_ppc64le",
@@ -32,7 +34,7 @@ CFFI_PLATFORMS = {
 }
 # PyPy 2.7, which has a cffi of its own, for the py2 in the wheel's tag. bullseye is the last
 # suite that has it.
-PYPY_ARCHITECTURES = ["arm64", "armhf", "i386"]
+PYPY_ARCHITECTURES = ["amd64", "arm64", "armhf", "i386"]
 
 
 def cpython(architecture):
