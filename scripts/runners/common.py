@@ -106,7 +106,7 @@ def report(level, what):
 
 
 def skipped(what):
-    print(f"skipped\t{what}", flush=True)
+    print(f"skipped\t{' '.join(what.split())}", flush=True)
 
 
 def is_cached(name, recipe):
@@ -173,6 +173,9 @@ def debian(name, architecture, packages, suite=DEBIAN, keep=None):
         for package in sorted((apt / "archives").glob("*.deb")):
             run(["dpkg-deb", "--extract", package, folder / "root"])
         shutil.rmtree(apt)
+        if not (folder / "root/lib").exists():
+            # Since trixie it is a link, which base-files alone has.
+            (folder / "root/lib").symlink_to("usr/lib")
         make_links_relative(folder / "root")
         for path in (folder / "root").rglob("*") if keep else []:
             if not path.is_dir() and not any(map(path.match, keep)):
@@ -240,11 +243,12 @@ def copy_sources(folder, suite, kind):
             text = re.sub(rf"(?<=\s)({names})\b", suite, source.read_text())
             if source.suffix == ".sources":
                 text = re.sub(rf"\s{suite}[-/]\S+", "", text)
+                text = re.sub(r"(?m)^Types:.*", f"Types: {kind}", text)
                 parts = re.split(r"\n\s*\n", text)
                 text = "\n\n".join(part for part in parts if re.search(rf"\s{suite}(\s|$)", part))
             else:
                 text = re.sub(rf".*\s{suite}[-/].*", "", text)
-            text = re.sub(r"^(Types: *|(?=deb))deb(-src)?\b.*?(?=$| [^d])", rf"\g<1>{kind}", text, flags=re.M)
+                text = re.sub(r"(?m)^deb(-src)?\b", kind, text)
             below = "sources.list.d" if source.suffix == ".sources" else ""
             (folder / below / source.name).write_text(text)
 
@@ -363,7 +367,9 @@ def compile_program(target, library, folder):
         linked, program = library, folder / "program"
     # zig compiles the target's C library first where its cache has none: seconds for musl,
     # minutes for Windows.
-    run([*zig, "cc", *flags, PROGRAM, linked, "-o", program], cwd=folder, timeout=600)
+    env = environment(ZIG_LOCAL_CACHE_DIR=str(folder / "zig"))
+    command = [*zig, "cc", *flags, PROGRAM, linked, "-o", program]
+    run(command, cwd=folder, env=env, timeout=600)
     return program
 
 

@@ -1,15 +1,22 @@
 """Runs a musllinux wheel: `musl.py ARCHITECTURE WHEEL`, by Debian's name of the architecture.
 
-musl itself, from Debian, loads the C program that calls every function.
+musl itself, from Debian, loads the C program that calls every function. On amd64 a CPython
+that is linked with that musl installs the wheel by pip, which chooses it by its tag among
+all that lie in its folder, and runs the smoke test. Nobody packs such a Python: it is built,
+once, when the environment has SLOW=1.
 """
 
+import inspect
+import os
 import re
 import shutil
 import subprocess
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import common
+import ziglang
 
 # Debian's name of an architecture: zig's target, and the suite that has musl for it.
 TARGETS = {
@@ -23,61 +30,165 @@ TARGETS = {
 }
 OLDEST = (1, 2)  # the musl that `musllinux_1_2` promises
 
+PYTHON = "musl-python"
+# The modules in C that pip and the smoke test import. pip needs no ssl without an index.
+MODULES = """
+    _blake2 _contextvars _csv _md5 _posixsubprocess _random _sha1 _sha256 _sha3 _sha512 _socket
+    _struct array binascii math mmap pyexpat select unicodedata
+""".split()
 
-def bare_root(architecture, folder):
-    """Makes `folder` the root of a system that has musl and nothing else; returns the path of
-    the loader.
 
-    musl searches the folders that `etc/ld-musl-*.path` lists, where `etc` lies beside the
-    loader's own folder. So nothing of this machine is found, libgcc_s for one, which a bare
-    Alpine lacks. https://git.musl-libc.org/cgit/musl/tree/ldso/dynlink.c
+def find_loader(architecture):
+    """The path of musl, which is its own loader.
+
+    It reads the folders of libraries from `etc/ld-musl-*.path`, where `etc` lies beside its
+    own folder, and Debian's lists those of musl alone. So it finds no library of this machine,
+    libgcc_s for one, which a bare Alpine lacks.
+    https://git.musl-libc.org/cgit/musl/tree/ldso/dynlink.c
     """
     _, suite = TARGETS[architecture]
     root = common.debian(f"musl-{architecture}", architecture, ["musl"], suite)
-    (found,) = root.glob("**/lib/ld-musl-*.so.1")
-    (folder / "lib").mkdir(parents=True)
-    (folder / "etc").mkdir()
-    loader = Path(shutil.copy(found, folder / "lib"))
-    name = loader.name.removesuffix(".so.1")
-    (folder / f"etc/{name}.path").write_text(f"{folder}/lib\n")
+    (loader,) = root.glob("lib/ld-musl-*.so.1")
     return loader
 
 
-def version(emulator, loader):
+def musl_version(command):
     """musl's version, as text. It prints that when it is called alone, and exits with 1."""
-    done = subprocess.run(
-        [*emulator, loader], capture_output=True, timeout=common.TIME_LIMIT, text=True
-    )
-    found = re.search(r"^Version (\d+)\.(\d+)\.\d+", done.stderr, re.MULTILINE)
+    done = subprocess.run(command, capture_output=True, timeout=common.TIME_LIMIT, text=True)
+    found = re.search(r"^Version ((\d+)\.(\d+)\S*)", done.stderr, re.MULTILINE)
     if not found:
-        raise common.Failure(f"{loader} does not say musl's version:\n{done.stderr}")
-    if tuple(map(int, found.groups())) < OLDEST:
-        raise common.Failure(f"{loader} is of musl {found.group()}, older than {OLDEST}")
-    return found.group().split()[1]
+        raise common.Skip(f"{command[-1]} does not say musl's version: {done.stderr}")
+    if tuple(map(int, found.groups()[1:])) < OLDEST:
+        raise common.Skip(f"musl {found.group(1)} is older than {OLDEST}")
+    return found.group(1)
 
 
-def run_program(architecture, wheel, folder):
-    """Runs the C program; returns musl's version."""
-    emulator = common.emulator(architecture)
-    loader = bare_root(architecture, folder / "root")
-    musl = version(emulator, loader)
+def run_program(architecture, musl, command, wheel, folder):
+    """Runs the C program by musl's loader, whose `command` may begin with an emulator."""
     library = common.unpack(wheel, folder)
     target, _ = TARGETS[architecture]
     program = common.compile_program(target, library, folder)
-    shutil.copy(library, loader.parent)
-    printed = common.run([*emulator, loader, program], env=common.environment())
+    path = ["--library-path", library.parent]
+    printed = common.run([*command, *path, program], env=common.environment())
     common.check_program(printed, library)
-    by = "".join(f", {path.name.removesuffix('-static')}" for path in emulator)
-    common.report("functions only", f"rust/tests/program.c (musl {musl}{by})")
-    return musl
+    by = [f"musl {musl}", *(word.name.removesuffix("-static") for word in command[:-1])]
+    common.report("functions only", f"rust/tests/program.c ({', '.join(by)})")
+
+
+def build_python(folder, loader):
+    """Builds CPython, linked by zig with musl, into a folder: `bin/python3` and what it needs.
+
+    The source is that of Debian's python3.11, and of zlib, which becomes part of it.
+    """
+    common.debian_sources("CPython on musl", ["python3.11", "zlib"], folder)
+    (source,) = folder.glob("Python-*")
+    (zlib,) = folder.glob("zlib-*")
+    zlib.rename(source / "Modules/zlib")
+    zig = Path(ziglang.__file__).parent / "zig"
+    env = common.environment(
+        AR=f"{zig} ar",
+        CC=f"{zig} cc -target {TARGETS['amd64'][0]} -dynamic",
+        CFLAGS="-fno-sanitize=undefined -w",
+        LDFLAGS=f"-s -Wl,--dynamic-linker,{loader}",
+        MAKEFLAGS="",  # those of the make that runs the runner: its variables are not meant
+        OPT="-O1 -DNDEBUG",
+        PKG_CONFIG="false",  # it would find the libraries of this machine
+        RANLIB=f"{zig} ranlib",
+        ZIG_LOCAL_CACHE_DIR=str(folder / "zig"),
+        # zig's musl is newer than Debian's, and has these from 1.2.5 on.
+        ac_cv_func_preadv2="no",
+        ac_cv_func_pwritev2="no",
+    )
+    # By the build system's name CPython knows that the extensions are musl's.
+    options = ["--quiet", "--build=x86_64-pc-linux-musl", "--disable-test-modules"]
+    options += ["--without-doc-strings", "--without-ensurepip"]
+    common.run(["./configure", *options], cwd=source, env=env, timeout=1200)
+
+    # The modules become part of the program, as Modules/Setup tells.
+    lines = (source / "Modules/Setup.stdlib").read_text().splitlines()
+    lines = [line for line in lines if line.split(" ")[0] in MODULES]
+    # Not those for gzip's files, which Python does not call.
+    files = sorted(f"zlib/{path.name}" for path in source.glob("Modules/zlib/[!g]*.c"))
+    lines.append(f"zlib zlibmodule.c {' '.join(files)} -I$(srcdir)/Modules/zlib")
+    (source / "Modules/Setup.local").write_text("\n".join(["*static*", *lines, ""]))
+    make = ["make", "--silent", f"-j{os.cpu_count()}", "python", "pybuilddir.txt"]
+    common.run(make, cwd=source, env=env, timeout=1200)
+
+    # `make install` would take minutes: it compiles every module three times.
+    library = folder / "lib/python3.11"
+    (folder / "bin").mkdir()
+    shutil.copy(source / "python", folder / "bin/python3")
+    unneeded = shutil.ignore_patterns("ensurepip", "idlelib", "lib2to3", "test", "tkinter")
+    shutil.copytree(source / "Lib", library, ignore=unneeded)
+    (library / "lib-dynload").mkdir()
+    (configuration,) = source.glob("build/lib.*/_sysconfigdata_*.py")
+    shutil.copy(configuration, library)
+    shutil.rmtree(source)
+    shutil.rmtree(folder / "zig", ignore_errors=True)
+
+
+def find_python(loader):
+    """The CPython on musl, which is built where that was asked for."""
+    recipe = [inspect.getsource(build_python), *MODULES, str(loader), version("ziglang")]
+    recipe = "\n".join(recipe)
+    if not common.is_cached(PYTHON, recipe):
+        if not os.environ.get("SLOW"):
+            raise common.Skip("CPython on musl: SLOW=1 builds it, once, which takes minutes")
+        if not shutil.which("make"):
+            raise common.Skip("CPython on musl: make, which builds it, is missing")
+
+    def make(folder):
+        try:
+            build_python(folder, loader)
+        except common.Failure as failure:
+            raise common.Skip(f"CPython on musl: it does not build: {failure}") from None
+
+    return common.cached(PYTHON, recipe, make) / "bin/python3"
+
+
+def run_python(musl, python, wheel, folder):
+    """Installs the wheel by pip in an environment of the CPython on musl, and runs it."""
+    pip = common.pypi("pip", common.PIP, unpacked=True)
+    platform = ["--platform=musllinux_1_2_x86_64", "--python-version=3.11"]
+    cffi = common.pypi("cffi-musl", common.pinned("cffi", "pycparser"), *platform)
+
+    home = folder / "venv"
+    env = common.environment(PIP_CONFIG_FILE=os.devnull, TMPDIR=str(folder))
+    common.run([python, "-m", "venv", "--without-pip", home], env=env)
+    python = home / "bin/python"
+    distribution, number = wheel.name.split("-")[:2]
+    install = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
+    install += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}"]
+    install += [f"--find-links={cffi}", f"{distribution}=={number}"]
+    common.run([python, *install], cwd=folder, env={**env, "PYTHONPATH": str(pip)})
+    common.check_installed(wheel, home / "lib/python3.11/site-packages")
+
+    printed = common.run([python, common.SMOKE], cwd=folder, env=env)
+    found = re.search(r" runs on (.+)$", printed, re.MULTILINE)
+    if not found:
+        raise common.Failure(f"the smoke test did not say what it ran on:\n{printed}")
+    common.report("installed", f"{found.group(1)} on musl {musl}")
 
 
 def main(architecture, wheel):
+    wheel = Path(wheel).resolve()
     if architecture not in TARGETS:
-        raise common.Skip(f"{architecture}: Debian has no musl for it, or musl.py does not know it")
+        raise common.Skip(f"{architecture}: musl.py knows {', '.join(TARGETS)}")
+    emulator = common.emulator(architecture)
+    loader = find_loader(architecture)
+    musl = musl_version([*emulator, loader])
     with tempfile.TemporaryDirectory(prefix="musl-") as folder:
-        run_program(architecture, wheel, Path(folder))
-    return 1
+        folder = Path(folder)
+        run_program(architecture, musl, [*emulator, loader], wheel, folder)
+        if architecture != "amd64":
+            return 1
+        try:
+            python = find_python(loader)
+        except common.Skip as skip:
+            common.skipped(str(skip))
+            return 1
+        run_python(musl, python, wheel, folder)
+    return 2
 
 
 if __name__ == "__main__":
