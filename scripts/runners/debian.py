@@ -103,9 +103,9 @@ def run_python(architecture, root, program, pip, options, wheel):
         # --isolated: without the settings of this machine's pip.
         install = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
         install += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}", *options]
-        common.run(
-            [*command, *install, f"--target={installed}", requirement], cwd=folder, env=environment
-        )
+        install += [f"--target={installed}", requirement]
+        # The first start of a pip compiles it.
+        common.run([*command, *install], cwd=folder, env=environment, timeout=600)
         common.check_installed(wheel, installed)
 
         environment["PYTHONPATH"] = str(installed)
