@@ -37,13 +37,20 @@ TARGETS = [
 ]
 PYPROJECT = """\
 [build-system]
-requires = ["maturin"]
+requires = ["maturin>=1.0,<2.0"]
 build-backend = "maturin"
 [project]
 name = "hello-pyrust"
 dynamic = ["version"]
+readme = "README.md"
+license = "CC0-1.0"
+license-files = ["LICENSE"]
+[project.scripts]
+hello-pyrust = "hello_pyrust.__main__:main"
 [tool.maturin]
+python-source = "python"
 bindings = "cffi"
+module-name = "hello_pyrust"
 """
 COMMAND = re.compile(r"^\$ \S*cargo-zigbuild (zigbuild .*?) --message-format", re.MULTILINE)
 
@@ -56,8 +63,10 @@ def call(*command, cwd, env, fails=False):
         command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     seconds = time.monotonic() - begin
+    if done.returncode:
+        print(f"{' '.join(command)}\n{done.stdout[-2000:]}", file=sys.stderr)
     if done.returncode and not fails:
-        sys.exit(f"error: {' '.join(command)}\n{done.stdout[-2000:]}")
+        sys.exit("error: a command failed")
     return None if done.returncode else seconds
 
 
@@ -76,9 +85,13 @@ class Benchmark:
         manifest = ROOT / "rust/xtask/Cargo.toml"
         call("cargo", "build", "--locked", "--manifest-path", manifest, cwd=ROOT, env=os.environ)
         self.changes = 0
-        for cargo in (ROOT / "build").glob("*/cargo"):
-            target = self.root / "build" / cargo.parent.name / "cargo"
-            shutil.copytree(cargo, target, symlinks=True)
+        doctor = [self.xtask, "doctor", *names]
+        answer = subprocess.check_output(doctor, cwd=self.root, env=self.env, text=True)
+        self.from_source = re.findall(r"library's source, for ([\w-]+)", answer)
+        for triple in re.findall(r"library(?:'s source,)? for ([\w-]+)", answer):
+            cargo = Path("build") / triple / "cargo"
+            if (ROOT / cargo).exists():
+                shutil.copytree(ROOT / cargo, self.root / cargo, symlinks=True)
 
     def change(self):
         """Changes the source, so that every build has the crate to compile."""
@@ -104,7 +117,7 @@ class Benchmark:
         for row in rows:
             log = (self.root / "build" / row["triple"] / "log").read_text()
             env = dict(self.env, NO_COLOR="1")
-            if not self.installed(row["triple"]):
+            if row["triple"] in self.from_source:
                 env.update(
                     RUSTC_BOOTSTRAP="1",
                     CARGO_UNSTABLE_BUILD_STD="std,panic_unwind",
@@ -117,12 +130,6 @@ class Benchmark:
             words = COMMAND.search(log).group(1).split()
             commands.append((row, words, env))
         return commands
-
-    def installed(self, triple):
-        sysroot = subprocess.check_output(
-            [os.environ.get("RUSTC", "rustc"), "--print", "sysroot"], text=True
-        )
-        return (Path(sysroot.strip()) / "lib/rustlib" / triple / "lib").exists()
 
 
 def without_sbom(wheel):
@@ -156,14 +163,22 @@ def main():
         venv.create(environment, with_pip=True)
         pip = [environment / "bin/python", "-m", "pip", "install", "--quiet", MATURIN, "cffi"]
         call(*pip, cwd=folder, env=os.environ)
+        # The same Python files, so that the wheels can be compared.
         (bench.root / "rust/pyproject.toml").write_text(PYPROJECT)
+        for name in ["README.md", "LICENSE"]:
+            shutil.copy(bench.root / "python" / name, bench.root / "rust" / name)
+        package = bench.root / "python/hello_pyrust"
+        ignored = shutil.ignore_patterns("lib", "__pycache__")
+        shutil.copytree(package, bench.root / "rust/python/hello_pyrust", ignore=ignored)
         # maturin's cbindgen expands no macros: it gets the declarations ready-made.
         call(bench.xtask, "header", cwd=bench.root, env=bench.env)
         builds = []
         for row, words, env in commands:
             triple = words[words.index("--target") + 1]
             target, _, glibc = triple.partition(".")
-            cargo = bench.root / "build" / row["triple"] / "cargo"
+            # Its flags are others: in one folder each tool would make the other start anew.
+            cargo = ROOT / "build/maturin"
+            cargo.mkdir(parents=True, exist_ok=True)
             declarations = bench.root / "build/header/declarations.h"
             env = dict(env, CARGO_TARGET_DIR=str(cargo))
             shutil.copy(declarations, cargo / "header.h")
