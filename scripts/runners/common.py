@@ -32,7 +32,6 @@ ROOTS = PROJECT / ".roots"
 # How far a wheel got, best first.
 LEVELS = (
     "installed",  # a pip of that platform chose and installed it, and it ran
-    "imported",  # unpacked by a pip of this machine, it ran on a Python of that platform
     "functions only",  # no Python: a program or an emulator called the library's functions
 )
 TIME_LIMIT = 180  # in seconds, for one command that runs the wheel

@@ -14,7 +14,7 @@ use crate::say;
 use crate::targets::{self, Target};
 
 /// What of a wheel ran, best first; the runners' lines begin with these words.
-const LEVELS: [&str; 3] = ["installed", "imported", "functions only"];
+const LEVELS: [&str; 2] = ["installed", "functions only"];
 /// Nothing ran the wheel: what was read from its bytes is all.
 const STATIC_ONLY: &str = "static only";
 /// A runner's exit code for "this machine lacks what it needs".
