@@ -244,6 +244,7 @@ def foreign(project):
     """What takes from this project's build folder the standard libraries that are there, or
     skips where the toolchain can build none."""
     environment = clean_environment(**CLOSED)
+    del environment["CARGO_PROFILE_RELEASE_LTO"]  # it would need standard libraries of its own
 
     def prepare(*targets):
         answer = subprocess.run(
