@@ -86,12 +86,11 @@ BREAKAGES = {
     "truncated": lambda target, library: library[: len(library) // 2],
     "wrong fingerprint": lambda target, library: wrong_fingerprint(library),
 }
+# What loaders, the linker and the emulator say of them.
 WORDS = {
-    "another architecture": r"invalid ELF header|wrong ELF class|cannot be loaded|"
-    r"cannot open shared object|Exec format|is for \w+|ld\.lld: error|"
-    r"Error loading shared library|No such file|Bad EXE format|is not a valid|incompatible|lld",
-    "truncated": r"cut off|too short|invalid ELF header|cannot be loaded|cannot be read|"
-    r"SIG(BUS|SEGV)|exit code -?\d+|lld|is not exported|Error loading shared library|is for \w+",
+    "another architecture": r"cannot be loaded|is incompatible with|is for \w+|failed \(error c0",
+    "truncated": r"cannot be loaded|cut off|past the end|SIG(BUS|SEGV)|is not exported|truncated|"
+    r"is for \w+",
     "wrong fingerprint": r"0123456789abcdef",
 }
 
