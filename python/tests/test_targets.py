@@ -284,24 +284,20 @@ def test_one_row_adds_a_platform(project, foreign):
 
 @pytest.mark.slow
 def test_after_an_interruption_many_targets_are_right(project, foreign):
-    targets = ["host", "manylinux_s390x", "macosx_universal2", "win_amd64"]
+    targets = ["host", "manylinux_s390x", "macosx_arm64", "win_amd64"]
     environment = foreign(*targets)
-    stages = [("build", 2, "kill -9"), ("pack", 0.1, "kill -9"), ("repair", 0.1, "Ctrl-C")]
+    stages = [("build", 2, "kill -9"), ("repair", 0.1, "Ctrl-C")]
     check_interruptions(project, environment, stages, *targets)
 
 
 @pytest.mark.slow
 def test_a_dylib_is_grafted(project, foreign, tmp_path):
     environment = foreign("macosx_arm64")
-    name = "@rpath/libextra.dylib"
-    library = link_another_library(
-        project,
-        tmp_path / "extra",
-        "aarch64-macos.11.0",
-        "libextra.dylib",
-        f"-Wl,-install_name,{name}",
+    folder = tmp_path / "extra"
+    name = str(folder / "libextra.dylib")  # its path, as Homebrew's libraries have
+    link_another_library(
+        project, folder, "aarch64-macos.11.0", "libextra.dylib", f"-Wl,-install_name,{name}"
     )
-    environment["DYLD_LIBRARY_PATH"] = str(library.parent)
     xtask(project, "wheels", "macosx_arm64", env=environment)
     (wheel,) = (project.root / "dist").iterdir()
     with zipfile.ZipFile(wheel) as archive:
