@@ -34,7 +34,8 @@ def added(sets):
     """Of each set what the ones before lack: [(number, names)]"""
     known = set()
     for number, names in sets:
-        if new := set(names) - known:
+        new = set(names) - known
+        if new:
             yield ".".join(map(str, number)), new
         known |= new
 

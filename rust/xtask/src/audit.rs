@@ -279,11 +279,14 @@ impl<'a> Judge<'a> {
             Ok(archive) => archive,
             Err(error) => return self.add(&policy::Z101, None, format!("{error:#}")),
         };
+        let mut contents = Contents::default();
         for (member, trouble) in archive.troubles {
-            let member = member.as_deref();
             match trouble {
-                Trouble::Damaged(text) => self.add(&policy::Z101, member, text),
-                Trouble::Ambiguous(text) => self.add(&policy::Z103, member, text),
+                Trouble::Damaged(text) => {
+                    self.add(&policy::Z101, member.as_deref(), text);
+                    contents.unreadable.extend(member);
+                }
+                Trouble::Ambiguous(text) => self.add(&policy::Z103, member.as_deref(), text),
             }
         }
         let members = archive.members;
@@ -314,12 +317,12 @@ impl<'a> Judge<'a> {
             }),
             member: "",
         };
-        let mut contents = Contents::default();
         let mut buffer = Vec::new();
-        for member in members
-            .iter()
-            .filter(|it| it.kind == Kind::File && !it.encrypted)
-        {
+        for member in members.iter().filter(|it| it.kind == Kind::File) {
+            if member.encrypted {
+                contents.unreadable.insert(member.name.clone());
+                continue;
+            }
             let unpacked = match member.unpack(data, &mut buffer) {
                 Ok(unpacked) => unpacked,
                 Err(error) => {
@@ -402,7 +405,8 @@ impl<'a> Judge<'a> {
     }
 
     fn version(&mut self, version: &str) {
-        if version != self.context.version {
+        let parse = |text: &str| Version::from_str(&text.replace('_', "-")).ok();
+        if parse(version) != parse(&self.context.version) {
             let text = format!(
                 "its version is {version}, and rust/Cargo.toml says {}",
                 self.context.version
@@ -534,8 +538,9 @@ impl<'a> Judge<'a> {
             let has = |file: &str| {
                 let places = [format!("{info}/licenses/{file}"), format!("{info}/{file}")];
                 let base = format!("{info}/{}", base_name(file));
-                let mut members = members.iter();
-                members.any(|member| places.contains(&member.name) || member.name == base)
+                let names = members.iter().map(|member| &member.name);
+                let mut names = names.chain(&contents.unreadable);
+                names.any(|name| places.contains(name) || *name == base)
             };
             self.licences(&policy::W111, &path, &headers, has);
             self.pythons(&path, &headers);
@@ -732,6 +737,9 @@ impl<'a> Judge<'a> {
             .collect();
         match &natives[..] {
             [one] if library.as_ref().is_none_or(|library| library == *one) => {}
+            [] if library
+                .as_ref()
+                .is_some_and(|it| contents.unreadable.contains(it)) => {}
             [] => self.add(&policy::L301, None, "it has no library"),
             others => {
                 for other in others
@@ -760,21 +768,21 @@ impl<'a> Judge<'a> {
         ];
         expected.extend(INFO.iter().map(|file| format!("{info}/{file}")));
         for member in members.iter().filter(|member| member.kind != Kind::Folder) {
-            let known = expected.remove(&member.name)
+            let known = expected.contains(&member.name)
                 || contents.natives.contains(&member.name)
+                || contents.unreadable.contains(&member.name)
                 || is_grafted(&member.name);
             if !known {
-                self.add(
-                    &policy::R208,
-                    Some(&member.name),
-                    "it does not belong in the wheel",
-                );
+                let text = "it does not belong in the wheel";
+                self.add(&policy::R208, Some(&member.name), text);
             }
         }
         for name in expected {
-            // Others say it where it is metadata.
+            let there = members.iter().any(|member| member.name == name)
+                || contents.unreadable.contains(&name);
+            // Other rules are about these.
             let said = ["METADATA", "RECORD", "WHEEL", "LICENSE"].contains(&base_name(&name));
-            if !said {
+            if !there && !said {
                 self.add(&policy::R208, Some(&name), "it is missing");
             }
         }
