@@ -1583,3 +1583,102 @@ fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
         .env_remove("CARGO_BUILD_TARGET");
     project::run(&mut command, &project.build("audit").join("log"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub fn context() -> Context {
+        Context {
+            module: "hello_pyrust".into(),
+            version: "1.2.3".into(),
+            functions: BTreeSet::new(),
+            package: BTreeSet::new(),
+            sources: BTreeMap::new(),
+            rows: Vec::new(),
+            private: vec!["/srv/build/project".into()],
+            today: [2030, 1, 1, 0, 0, 0],
+        }
+    }
+
+    #[test]
+    fn a_header_declares_functions() {
+        let header = "#define m_X(y) y\n// m_not(void)\ntypedef int (*m_Callback)(void);\n\
+                      struct m_S *m_new(m_Text\n  a);\nvoid m_free (struct m_S *);\n";
+        let found = functions(header, "m");
+        assert_eq!(found.iter().collect::<Vec<_>>(), ["m_free", "m_new"]);
+    }
+
+    #[test]
+    fn names_that_lead_out_are_not_plain() {
+        for name in ["a", "a/b.py", "a b/é.py", "..a/b..", ".hidden"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in [
+            "", "/a", "../a", "a/../b", "a//b", "./a", "a/", "C:/a", "a\\b", "a\0b", "a\nb", "..",
+        ] {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn search_paths_stay_in_the_wheel() {
+        let stays = |path, member| !leaves(path, Format::Elf, member);
+        assert!(stays("$ORIGIN", "p/a.so") && stays("${ORIGIN}/../p.libs", "p/a.so"));
+        assert!(stays("$ORIGIN/../../x", ""));
+        assert!(!stays("$ORIGIN/../..", "p/a.so") && !stays("$ORIGINAL", "p/a.so"));
+        assert!(!stays("", "p/a.so") && !stays("/usr/lib", "p/a.so") && !stays(".", "p/a.so"));
+        assert!(!leaves("@loader_path/.dylibs", Format::MachO, "p/a.so"));
+        assert!(leaves("/opt/homebrew/lib", Format::MachO, "p/a.so"));
+    }
+
+    #[test]
+    fn only_somebodys_paths_are_private() {
+        let private = |text: &str| private_path(text.as_bytes(), &["/srv/build/project".into()]);
+        for text in [
+            "/home/me/x",
+            "x/Users/me/y",
+            "/root/.cargo/registry/src/x",
+            "C:\\Users\\me\\x",
+            "/opt/cargo/registry/src/index.crates.io-1/a",
+            "/srv/build/project/a",
+        ] {
+            assert!(private(text).is_some(), "{text}");
+        }
+        for text in [
+            "/home/",
+            "/home/$USER/x",
+            "/homes/a/b",
+            "/rustc/abc/library",
+            "/root/ ",
+        ] {
+            assert_eq!(private(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_in_a_manifest_lead_somewhere() {
+        let files = BTreeMap::from([("rust/near/Cargo.toml".to_owned(), &b""[..])]);
+        let manifest = "[dependencies]\na = { path = 'near' }\nb = { path = '../far' }\n\
+                        [target.'cfg(unix)'.dev-dependencies]\nc = { path = 'gone' }\n";
+        let manifest = toml::from_str(manifest).unwrap();
+        let mut found = dangling(&manifest, &files);
+        found.sort();
+        assert_eq!(found, ["../far", "gone"]);
+    }
+
+    #[test]
+    fn whatever_a_file_holds_it_is_judged() {
+        let codes = |name: &str, data: &[u8]| -> Vec<&str> {
+            let judged = judge(name, data, &context());
+            judged.findings.iter().map(|it| it.rule.code).collect()
+        };
+        assert_eq!(codes("a.txt", b""), ["F101"]);
+        assert_eq!(codes("other-1-py3-none-any.whl", b""), ["Z101"]);
+        assert_eq!(codes("other-1.tar.gz", b""), ["Z101"]);
+        assert_eq!(codes("a.so", b"\x7fELF"), ["L302"]);
+        // An empty zip file
+        let empty = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+        assert_eq!(codes("other-1-py3-none-any.whl", &empty), ["W113"]);
+    }
+}

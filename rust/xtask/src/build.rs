@@ -248,7 +248,7 @@ fn check(target: &Target, path: &Path) -> Result<()> {
         .collect();
     ensure!(
         found.is_empty(),
-        "{} is not what its tag, {}, promises: {}",
+        "{} does not keep what its tag, {}, promises: {}; or change the row in ci/targets.toml",
         path.display(),
         target.tag(),
         found.join("; ")

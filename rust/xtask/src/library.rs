@@ -211,3 +211,35 @@ impl Names {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_sixteen_digits() {
+        let digits = "0123456789abcdef";
+        let text = format!("xm.abi={digits}\0m.abi={digits}\0m.abi=short\0m.abi=");
+        assert_eq!(fingerprint(text.as_bytes(), "m").unwrap(), digits);
+        assert!(fingerprint(b"m.abi=", "m").is_err());
+    }
+
+    #[test]
+    fn what_no_loader_opens_is_no_library() {
+        for data in [
+            &b""[..],
+            b"#!/bin/sh",
+            b"MZ and no more",
+            b"\xca\xfe\xba\xbe\0\0\0\x41",
+        ] {
+            assert!(parse(data).unwrap().is_none());
+        }
+        for data in [
+            &b"\x7fELF"[..],
+            b"\xcf\xfa\xed\xfe",
+            b"\xca\xfe\xba\xbe\0\0\0\x02",
+        ] {
+            assert!(parse(data).is_err());
+        }
+    }
+}

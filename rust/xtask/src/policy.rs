@@ -625,3 +625,102 @@ pub fn markdown() -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_one_rule_and_says_all_of_it() {
+        let codes: BTreeSet<&str> = RULES.iter().map(|rule| rule.code).collect();
+        assert_eq!(codes.len(), RULES.len());
+        let text = markdown();
+        for rule in RULES {
+            assert!(
+                text.contains(&format!("| {} |", rule.code)),
+                "{}",
+                rule.code
+            );
+            for field in [rule.rule, rule.why, rule.remedy, rule.source] {
+                assert!(!field.is_empty() && !field.ends_with('.'), "{}", rule.code);
+            }
+        }
+    }
+
+    #[test]
+    fn tags_are_platforms() {
+        let old = platform("manylinux2014_x86_64");
+        assert_eq!(old, platform("manylinux_2_17_x86_64"));
+        assert_eq!(
+            platform("macosx_11_0_universal2").unwrap().arches().len(),
+            2
+        );
+        assert_eq!(platform("win32").unwrap().floor, None);
+        for other in [
+            "any",
+            "linux_x86_64",
+            "manylinux_x_86_64",
+            "ios_13_0_arm64_iphoneos",
+        ] {
+            assert_eq!(platform(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn pypi_takes_what_its_source_says() {
+        for tag in [
+            "any",
+            "win32",
+            "win_arm64",
+            "manylinux1_i686",
+            "manylinux2014_s390x",
+            "manylinux_2_39_riscv64",
+            "musllinux_1_2_riscv64",
+            "macosx_10_9_intel",
+            "macosx_26_0_arm64",
+            "android_21_arm64_v8a",
+            "ios_13_0_arm64_iphonesimulator",
+        ] {
+            assert!(is_on_pypi(tag), "{tag}");
+        }
+        for tag in [
+            "linux_x86_64",
+            "win_ia64",
+            "manylinux1_aarch64",
+            "manylinux2014_riscv64",
+            "musllinux_1_2_ppc64",
+            "macosx_11_1_arm64",
+            "macosx_16_0_arm64",
+            "freebsd_13_amd64",
+        ] {
+            assert!(!is_on_pypi(tag), "{tag}");
+        }
+    }
+
+    #[test]
+    fn policies_grow_with_their_glibc() {
+        let old = platform("manylinux2014_x86_64").unwrap();
+        let new = platform("manylinux_2_29_x86_64").unwrap();
+        assert!(old.has_symbol_version("GLIBC_2.17") && !old.has_symbol_version("GLIBC_2.18"));
+        assert!(new.has_symbol_version("GLIBC_2.28") && !new.has_symbol_version("GLIBC_2.30"));
+        assert!(!new.has_symbol_version("GLIBC_PRIVATE"));
+        // Some other library's: its own file is judged.
+        assert!(old.has_symbol_version("OPENSSL_3.0.0"));
+        assert!(new.has_library("libmvec.so.1", true) && !old.has_library("libmvec.so.1", true));
+        assert!(!old.has_library("libpython3.11.so.1.0", false));
+    }
+
+    #[test]
+    fn windows_has_its_own_and_python_3_the_runtime() {
+        let windows = platform("win_amd64").unwrap();
+        assert!(windows.has_library("KERNEL32.dll", true));
+        assert!(windows.has_library("api-ms-win-crt-heap-l1-1-0.dll", true));
+        assert!(windows.has_library("VCRUNTIME140.dll", false));
+        assert!(windows.has_library("python313t.dll", false));
+        assert!(!windows.has_library("VCRUNTIME140.dll", true));
+        assert!(!windows.has_library("libgcc_s_seh-1.dll", false));
+        assert!(!windows.has_library("msvcp140.dll", false));
+    }
+}

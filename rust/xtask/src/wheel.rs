@@ -515,3 +515,46 @@ pub fn normalised(name: &str) -> String {
     }
     normal
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_is_taken_apart() {
+        let name = Name::parse("a_b-1.0-2x-py2.py3-none-win32.whl").unwrap();
+        assert_eq!(name.build.as_deref(), Some("2x"));
+        let tags: Vec<String> = name.tags().into_iter().collect();
+        assert_eq!(tags, ["py2-none-win32", "py3-none-win32"]);
+        for bad in [
+            "a-1-py3-none.whl",
+            "a-1-x-py3-none-any.whl",
+            "a-1-py3--any.whl",
+            "a-1-py3.-none-any.whl",
+            "a b-1-py3-none-any.whl",
+            "a-1-py3-none-any.zip",
+        ] {
+            assert!(Name::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn headers_end_at_the_first_empty_line() {
+        let headers = Headers::parse("A: 1\nb:2\n more\nA: 3\n\nA: 4\n");
+        assert_eq!(headers.all("a").collect::<Vec<_>>(), ["1", "3"]);
+        assert_eq!(headers.first("b"), "2\n more");
+        assert_eq!(headers.first("c"), "");
+    }
+
+    #[test]
+    fn names_are_compared_normalised() {
+        assert_eq!(normalised("Hello.-_World"), "hello-world");
+    }
+
+    #[test]
+    fn a_record_is_a_table() {
+        let entries = record(b"\"a,b.py\",sha256=x,1\nc,,\n").unwrap();
+        assert_eq!((&*entries[0].name, &*entries[1].size), ("a,b.py", ""));
+        assert!(record(b"a,b\n").is_err());
+    }
+}
