@@ -302,18 +302,13 @@ impl<'a> Judge<'a> {
             }
             platforms
         };
-        let place = Place {
-            platforms,
-            siblings: Some(
-                members
-                    .iter()
-                    .map(|it| base_name(&it.name).to_owned())
-                    .collect(),
-            ),
+        let siblings = members.iter().map(|it| base_name(&it.name)).collect();
+        let mut place = Place {
+            platforms: &platforms,
+            siblings: Some(&siblings),
             python2: name.as_ref().is_some_and(|name| {
-                name.pythons
-                    .iter()
-                    .any(|tag| tag.starts_with("py2") || tag.starts_with("cp2"))
+                let mut tags = name.pythons.iter();
+                tags.any(|tag| tag.starts_with("py2") || tag.starts_with("cp2"))
             }),
             member: "",
         };
@@ -332,10 +327,7 @@ impl<'a> Judge<'a> {
                 }
             };
             contents.take(member, unpacked, &self.context.module);
-            let place = Place {
-                member: &member.name,
-                ..place.clone()
-            };
+            place.member = &member.name;
             if let Some((library, program)) = self.native(unpacked, &place) {
                 contents.natives.push(member.name.clone());
                 if library && !program {
@@ -1099,9 +1091,9 @@ fn lack(exposure: &Exposure) -> &'static str {
 #[derive(Clone, Default)]
 pub struct Place<'a> {
     /// What its wheel is for; nothing for a library by itself.
-    pub platforms: Vec<Platform>,
+    pub platforms: &'a [Platform],
     /// The names of the files that come with it; None where that is not known.
-    pub siblings: Option<BTreeSet<String>>,
+    pub siblings: Option<&'a BTreeSet<&'a str>>,
     /// Whether Python 2 loads it.
     pub python2: bool,
     /// Its path in the wheel.
@@ -1111,7 +1103,7 @@ pub struct Place<'a> {
 /// What a library needs that its platforms do not promise.
 pub fn needs(slices: &[Slice], place: &Place) -> Vec<(&'static Rule, String)> {
     let mut found = Vec::new();
-    for platform in &place.platforms {
+    for platform in place.platforms {
         let format = match platform.system {
             System::Manylinux | System::Musllinux => Format::Elf,
             System::Macos => Format::MachO,
@@ -1259,7 +1251,7 @@ const MACOS: u32 = goblin::mach::load_command::PLATFORM_MACOS;
 
 /// The libraries that neither the system nor the wheel has.
 fn missing<'s>(slice: &'s Slice, place: &Place) -> BTreeSet<&'s str> {
-    let mut platforms = place.platforms.clone();
+    let mut platforms = place.platforms.to_vec();
     if platforms.is_empty() {
         // What is on every macOS or Windows needs no tag.
         let system = match slice.format {

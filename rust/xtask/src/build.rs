@@ -237,8 +237,9 @@ impl Builder<'_> {
 /// Whether the library needs no more than its target promises. The rest is judged in the
 /// finished wheel.
 fn check(target: &Target, path: &Path) -> Result<()> {
+    let platforms: Vec<_> = policy::platform(target.tag()).into_iter().collect();
     let place = Place {
-        platforms: policy::platform(target.tag()).into_iter().collect(),
+        platforms: &platforms,
         python2: true,
         ..Place::default()
     };
