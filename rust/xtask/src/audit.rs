@@ -1425,7 +1425,7 @@ fn judge_path(project: &Project, path: &Path, context: &Context) -> Judged {
         Ok(data) => judge(&file, &data, context),
         Err(error) => {
             let mut judge = Judge::new(&file, context);
-            judge.add(&policy::F102, None, format!("{error:#}"));
+            judge.add(&policy::F101, None, format!("{error:#}"));
             judge.judged
         }
     }

@@ -89,7 +89,7 @@ const HERE: &str = "this project: README.md, ci/targets.toml";
 // The letter is the group, the number never changes, and a code is never used again for
 // another rule.
 rules! {
-    F101 All: "the file is a wheel, an sdist (.tar.gz), or a library that some loader opens",
+    F101 All: "the file can be opened, and is a wheel, an sdist (.tar.gz), or a library that some loader opens",
         "nothing else can be judged, and nothing unjudged should leave",
         "name a .whl, a .tar.gz, or a .so, .dylib or .dll", WHEEL;
     F102 All: "the file can be read to the end without a surprise",
