@@ -11,6 +11,9 @@ PYTHON ?= python3
 TARGETS ?= host
 JOBS ?=
 BACKEND ?=
+# What `make audit` judges.
+FILES ?=
+RELEASE ?=
 
 BIN := .venv/bin
 CARGO ?= cargo
@@ -37,6 +40,10 @@ wheel: venv ## The same for this machine's platform
 .PHONY: smoke
 smoke: venv ## Run the wheels of dist/, as far as this machine can (TARGETS="…", default: all there are)
 	$(XTASK) smoke $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS))
+
+.PHONY: audit
+audit: venv ## Judge what is in dist/ (FILES="…": these files instead, anybody's; RELEASE=1: as a release)
+	$(XTASK) audit $(if $(RELEASE),--release) $(FILES)
 
 .PHONY: targets
 targets: venv ## Print the table of targets, and keep the copy in README.md equal to it
@@ -65,6 +72,10 @@ lib: venv ## Build the library as wheels carry it, into python/hello_pyrust/lib
 header: venv ## Generate the C header, _ffi.py and _ffi.pyi from the Rust source
 	$(XTASK) header
 
+.PHONY: rules
+rules: venv ## Generate docs/rules.md, and ci/platforms.toml from auditwheel's and delvewheel's data
+	$(XTASK) rules --write
+
 .PHONY: test
 test: venv ## Run every test, on every Python of the machine
 	$(XTASK) sdist
@@ -91,6 +102,7 @@ lint: venv ## Check format, lints, types, and that generated files fit
 	cmp LICENSE python/LICENSE
 	$(XTASK) header --check
 	$(XTASK) targets --check
+	$(XTASK) rules --check
 
 .PHONY: fmt
 fmt: venv ## Format Rust and Python

@@ -1,6 +1,6 @@
 //! One library for one target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use fat_macho::FatWriter;
 use serde::Deserialize;
 
+use crate::audit::{self, Place};
 use crate::library;
+use crate::policy;
 use crate::project::{self, read, run, run_to, Project};
 use crate::targets::{Floor, System, Target};
 
@@ -232,39 +234,26 @@ impl Builder<'_> {
     }
 }
 
-/// Whether the library needs no more than its target promises.
+/// Whether the library needs no more than its target promises. The rest is judged in the
+/// finished wheel.
 fn check(target: &Target, path: &Path) -> Result<()> {
-    for needs in library::read(path)? {
-        if let (Some(needed), Some(floor)) = (needs.version, target.floor()) {
-            ensure!(
-                needed <= floor,
-                "{} needs {needed}, and its tag, {}, promises {floor}: link for that (the backend \
-                 zig does), or change the row in ci/targets.toml",
-                path.display(),
-                target.tag()
-            );
-        }
-        if let Some(name) = needs.install_name {
-            ensure!(
-                name.starts_with('@'),
-                "{} has the install name {name}, a path of this machine: \
-                 rust/.cargo/config.toml sets a relative one",
-                path.display()
-            );
-        }
-        // What a bare system of that kind lacks.
-        const ABSENT: [&str; 4] = ["libgcc_s", "libunwind", "libstdc++", "libwinpthread"];
-        let absent = needs.libraries.iter().find(|library| {
-            target.system() != System::Manylinux
-                && ABSENT.iter().any(|name| library.starts_with(name))
-        });
-        if let Some(library) = absent {
-            bail!(
-                "{} needs {library}, which a bare system lacks",
-                path.display()
-            );
-        }
-    }
+    let platforms: Vec<_> = policy::platform(target.tag()).into_iter().collect();
+    let place = Place {
+        platforms: &platforms,
+        python2: true,
+        ..Place::default()
+    };
+    let found: Vec<String> = audit::needs(&library::read(path)?, &place)
+        .into_iter()
+        .map(|(rule, text)| format!("{text}; {}", rule.remedy))
+        .collect();
+    ensure!(
+        found.is_empty(),
+        "{} does not keep what its tag, {}, promises: {}; or change the row in ci/targets.toml",
+        path.display(),
+        target.tag(),
+        found.join("; ")
+    );
     Ok(())
 }
 
@@ -272,7 +261,7 @@ fn check(target: &Target, path: &Path) -> Result<()> {
 pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
     Ok(library::read(path)?
         .into_iter()
-        .filter_map(|needs| needs.version)
+        .filter_map(|slice| slice.version)
         .min())
 }
 
@@ -299,7 +288,7 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
     read(&out)
 }
 
-fn cargo(project: &Project) -> Result<Command> {
+pub fn cargo(project: &Project) -> Result<Command> {
     project.command(rust_program("CARGO", "cargo"))
 }
 
@@ -344,24 +333,4 @@ fn artefact(project: &Project, command: &mut Command, folder: &Path) -> Result<P
             project.relative(&manifest)
         )
     })
-}
-
-/// The fingerprint in a library's file: the digits after `<module>.abi=`.
-pub fn fingerprint(project: &Project, library: &Path) -> Result<String> {
-    const DIGITS: usize = 16;
-    let marker = format!("{}.abi=", project.module);
-    let bytes = fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
-    let found: BTreeSet<&[u8]> = bytes
-        .windows(marker.len() + DIGITS + 1)
-        .filter(|window| window.starts_with(marker.as_bytes()) && window.ends_with(b"\0"))
-        .map(|window| &window[marker.len()..marker.len() + DIGITS])
-        .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-        .collect();
-    ensure!(
-        found.len() == 1,
-        "{} holds {} ABI fingerprints, not one",
-        library.display(),
-        found.len()
-    );
-    Ok(String::from_utf8_lossy(found.first().unwrap()).into_owned())
 }

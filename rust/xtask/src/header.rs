@@ -8,6 +8,7 @@ use anyhow::{bail, ensure, Context, Result};
 use cbindgen::{Builder, Config};
 
 use crate::build;
+use crate::library;
 use crate::project::{self, read, write, Project};
 use crate::say;
 
@@ -53,7 +54,8 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     let _ = fs::remove_file(folder.join("log"));
     let source = build::expanded(project, &folder)?;
     let library = build::debug_library(project, &folder)?;
-    let fingerprint = build::fingerprint(project, &library)?;
+    let fingerprint = library::fingerprint(&fs::read(&library)?, &project.module)
+        .with_context(|| format!("{}", library.display()))?;
     let (header, declarations) = c_texts(project, &source)?;
 
     let input = folder.join("declarations.h");

@@ -1,15 +1,21 @@
 //! The pipeline tool of the Makefile's verbs. Dispatch only.
 
+mod audit;
 mod build;
 mod doctor;
 mod header;
 mod library;
 mod pipeline;
+mod policy;
 mod progress;
 mod project;
+mod rules;
+mod sdist;
 mod smoke;
 mod targets;
+mod wheel;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -68,6 +74,29 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Judge wheels, sdists and libraries
+    Audit {
+        /// The files to judge, anybody's [default: all in dist/]
+        files: Vec<PathBuf>,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+        /// Judge dist/ as the set of files that a release is, too
+        #[arg(long, conflicts_with = "files")]
+        release: bool,
+        /// Say what a code stands for, and no more
+        #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "json", "release"])]
+        explain: Option<String>,
+    },
+    /// Print the table of the rules of `audit`
+    Rules {
+        /// Write docs/rules.md and ci/platforms.toml
+        #[arg(long)]
+        write: bool,
+        /// Fail when they are out of date
+        #[arg(long, conflicts_with = "write")]
+        check: bool,
+    },
     /// Print the table of targets
     Targets {
         /// Write it into README.md
@@ -112,6 +141,16 @@ fn run(cli: Cli) -> Result<()> {
             jobs,
             json,
         } => smoke::run(&project, &targets, &smoke::Options { jobs, json }),
+        Verb::Audit {
+            files,
+            json,
+            release,
+            explain,
+        } => match explain {
+            Some(code) => audit::explain(&code),
+            None => audit::run(&project, &files, &audit::Options { json, release }),
+        },
+        Verb::Rules { write, check } => rules::run(&project, write, check),
         Verb::Targets { write, check } => targets::show(&project, write, check),
         Verb::Doctor { targets, backend } => doctor::run(&project, &targets, backend),
         Verb::Sdist => pipeline::sdist(&project),

@@ -399,12 +399,7 @@ fn repair(
         }
     }
     let wheel = only(&repaired, ".whl")?;
-    let expected = format!(
-        "{}-{}-py2.py3-none-{}.whl",
-        project.module,
-        project.version,
-        target.tags.join(".")
-    );
+    let expected = target.wheel_name(&project.module, &project.version);
     ensure!(
         wheel.file_name() == Some(expected.as_ref()),
         "the repaired wheel is {}, and ci/targets.toml says {expected}",

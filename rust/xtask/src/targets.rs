@@ -111,6 +111,13 @@ impl Target {
         machine(&self.triple) == machine(host) || self.slices.iter().any(|slice| slice == host)
     }
 
+    pub fn wheel_name(&self, module: &str, version: &str) -> String {
+        format!(
+            "{module}-{version}-py2.py3-none-{}.whl",
+            self.tags.join(".")
+        )
+    }
+
     pub fn library_name(&self, module: &str) -> String {
         match self.system() {
             System::Manylinux | System::Musllinux => format!("lib{module}.so"),

@@ -1,0 +1,244 @@
+//! ELF: https://gabi.xinuos.com, and for what GNU added
+//! https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/symversion.html
+
+use anyhow::{ensure, Context, Result};
+use goblin::container::Ctx;
+use goblin::elf::dynamic::{
+    Dynamic, DF_1_NOW, DF_1_PIE, DF_BIND_NOW, DF_TEXTREL, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1,
+    DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, DT_SYMTAB,
+    DT_TEXTREL, DT_VERNEED, DT_VERNEEDNUM,
+};
+use goblin::elf::header::{
+    EI_CLASS, EI_DATA, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, EM_386, EM_AARCH64,
+    EM_ARM, EM_LOONGARCH, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64, ET_DYN, ET_EXEC,
+};
+use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD};
+use goblin::elf::sym::{STB_LOCAL, STV_DEFAULT, STV_PROTECTED};
+use goblin::elf::{Elf, ProgramHeader, Sym};
+
+use super::{Bytes, Exposure, Format, Libc, Names, Slice, MOST_ENTRIES};
+use crate::targets::Floor;
+
+/// (e_machine, class, byte order) as platform tags spell it.
+const MACHINES: [(u16, u8, u8, &str); 10] = [
+    (EM_386, ELFCLASS32, ELFDATA2LSB, "i686"),
+    (EM_ARM, ELFCLASS32, ELFDATA2LSB, "armv7l"),
+    (EM_X86_64, ELFCLASS64, ELFDATA2LSB, "x86_64"),
+    (EM_AARCH64, ELFCLASS64, ELFDATA2LSB, "aarch64"),
+    (EM_PPC64, ELFCLASS64, ELFDATA2LSB, "ppc64le"),
+    (EM_PPC64, ELFCLASS64, ELFDATA2MSB, "ppc64"),
+    (EM_S390, ELFCLASS64, ELFDATA2MSB, "s390x"),
+    (EM_RISCV, ELFCLASS64, ELFDATA2LSB, "riscv64"),
+    (EM_RISCV, ELFCLASS32, ELFDATA2LSB, "riscv32"),
+    (EM_LOONGARCH, ELFCLASS64, ELFDATA2LSB, "loongarch64"),
+];
+
+const EF_ARM_ABI_FLOAT_SOFT: u32 = 0x200;
+const EF_ARM_ABI_FLOAT_HARD: u32 = 0x400;
+
+pub fn read(data: &[u8]) -> Result<Option<Slice>> {
+    let header = Elf::parse_header(data)?;
+    if ![ET_DYN, ET_EXEC].contains(&header.e_type) {
+        return Ok(None);
+    }
+    let (class, order) = (header.e_ident[EI_CLASS], header.e_ident[EI_DATA]);
+    let known = MACHINES
+        .iter()
+        .find(|row| (row.0, row.1, row.2) == (header.e_machine, class, order));
+    let arch = match known {
+        Some((_, _, _, arch)) => arch.to_string(),
+        None => format!(
+            "ELF machine {} of {} bits, byte order {order}",
+            header.e_machine,
+            if class == ELFCLASS64 { 64 } else { 32 }
+        ),
+    };
+    let mut slice = Slice::new(Format::Elf, arch);
+    let context = Ctx::new(header.container()?, header.endianness()?);
+    let bytes = Bytes {
+        data,
+        big: order == ELFDATA2MSB,
+    };
+    let phoff = usize::try_from(header.e_phoff).context("its program headers are nowhere")?;
+    bytes.at(
+        header.e_phoff,
+        u64::from(header.e_phnum) * ProgramHeader::size(context) as u64,
+    )?;
+    let segments = ProgramHeader::parse(data, phoff, header.e_phnum.into(), context)?;
+    bytes.at(
+        header.e_shoff,
+        u64::from(header.e_shnum) * u64::from(header.e_shentsize),
+    )?;
+    for segment in &segments {
+        bytes.at(segment.p_offset, segment.p_filesz)?;
+        let (writable, executable) = (segment.p_flags & PF_W != 0, segment.p_flags & PF_X != 0);
+        if segment.p_type == PT_LOAD && writable && executable {
+            slice.exposures.push(Exposure::WritableCode);
+        }
+    }
+    let of_kind = |kind| segments.iter().find(|segment| segment.p_type == kind);
+    // Without the entry the kernel decides by architecture.
+    let by_default = !["aarch64", "riscv64", "loongarch64"].contains(&&*slice.arch);
+    if of_kind(PT_GNU_STACK).map_or(by_default, |stack| stack.p_flags & PF_X != 0) {
+        slice.exposures.push(Exposure::ExecutableStack);
+    }
+    slice.is_program = header.e_type == ET_EXEC || of_kind(PT_INTERP).is_some();
+    if slice.arch == "armv7l" {
+        if header.e_flags & EF_ARM_ABI_FLOAT_HARD != 0 {
+            slice.hard_float = Some(true);
+        } else if header.e_flags & EF_ARM_ABI_FLOAT_SOFT != 0 {
+            slice.hard_float = Some(false);
+        }
+    }
+    let Some(dynamic) = Dynamic::parse(data, &segments, context)? else {
+        ensure!(slice.is_program, "it has no dynamic section");
+        return Ok(Some(slice)); // linked statically
+    };
+
+    let value = |tag| {
+        let mut entries = dynamic.dyns.iter();
+        entries
+            .find(|entry| entry.d_tag == tag)
+            .map(|entry| entry.d_val)
+    };
+    let flags = value(DT_FLAGS).unwrap_or(0);
+    let flags_1 = value(DT_FLAGS_1).unwrap_or(0);
+    slice.is_program |= flags_1 & DF_1_PIE != 0;
+    let now = value(DT_BIND_NOW).is_some() || flags & DF_BIND_NOW != 0 || flags_1 & DF_1_NOW != 0;
+    if value(DT_JMPREL).is_some() && !now {
+        slice.exposures.push(Exposure::LazyBinding);
+    }
+    if of_kind(PT_GNU_RELRO).is_none() {
+        slice.exposures.push(Exposure::WritableRelocations);
+    }
+    if value(DT_TEXTREL).is_some() || flags & DF_TEXTREL != 0 {
+        slice.exposures.push(Exposure::TextRelocations);
+    }
+
+    // Where in the file an address is.
+    let place = |address: u64| {
+        let mut loaded = segments.iter().filter(|segment| segment.p_type == PT_LOAD);
+        loaded
+            .find_map(|segment| {
+                let within = address.checked_sub(segment.p_vaddr)?;
+                (within < segment.p_filesz).then(|| segment.p_offset + within)
+            })
+            .with_context(|| format!("nothing of the file is at the address {address:#x}"))
+    };
+    let strings = value(DT_STRTAB).map(place).transpose()?;
+    let text = |offset: u64| {
+        let strings = strings.context("it has no strings")?;
+        bytes.text(strings.saturating_add(offset))
+    };
+    for entry in dynamic.dyns.iter().take(MOST_ENTRIES) {
+        match entry.d_tag {
+            DT_NEEDED => slice.libraries.push(text(entry.d_val)?),
+            DT_RPATH | DT_RUNPATH => {
+                let paths = text(entry.d_val)?;
+                slice
+                    .search_paths
+                    .extend(paths.split(':').map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    if let (Some(address), Some(count)) = (value(DT_VERNEED), value(DT_VERNEEDNUM)) {
+        let mut left = MOST_ENTRIES;
+        let mut file = place(address)?;
+        for _ in 0..count {
+            let mut version = file + u64::from(bytes.u32(file + 8)?);
+            for _ in 0..bytes.u16(file + 2)? {
+                left = left.checked_sub(1).context("it needs too many versions")?;
+                let name = text(bytes.u32(version + 8)?.into())?;
+                slice.symbol_versions.insert(name);
+                match bytes.u32(version + 12)? {
+                    0 => break,
+                    next => version += u64::from(next),
+                }
+            }
+            left = left.checked_sub(1).context("it needs too many versions")?;
+            match bytes.u32(file + 12)? {
+                0 => break,
+                next => file += u64::from(next),
+            }
+        }
+    }
+    slice.version = slice
+        .symbol_versions
+        .iter()
+        .filter_map(|name| glibc_version(name))
+        .max();
+    slice.libc = libc(&slice);
+
+    if let Some(symbols) = value(DT_SYMTAB) {
+        let symbols = usize::try_from(place(symbols)?)?;
+        let count = match (value(DT_GNU_HASH), value(DT_HASH)) {
+            (Some(hash), _) => gnu_hash_symbols(&bytes, place(hash)?, class)?,
+            // Only s390x has entries of 64 bits.
+            (None, Some(hash)) if slice.arch != "s390x" => bytes.u32(place(hash)? + 4)?,
+            _ => 0,
+        };
+        ensure!(
+            count as usize <= data.len() / Sym::size(header.container()?),
+            "it claims {count} symbols"
+        );
+        let mut exports = Names::default();
+        // One at a time: what is not exported is not kept.
+        for index in 0..(count as usize).min(MOST_ENTRIES) {
+            let at = symbols + index * Sym::size(header.container()?);
+            let symbol = Sym::parse(data, at, 1, context)?
+                .pop()
+                .context("no symbol")?;
+            let visible = [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
+            if symbol.st_shndx != 0 && symbol.st_bind() != STB_LOCAL && visible {
+                exports.add(text(symbol.st_name as u64)?)?;
+            }
+        }
+        slice.exports = exports.names;
+    }
+    slice.exposures.sort();
+    slice.exposures.dedup();
+    Ok(Some(slice))
+}
+
+/// How many symbols there are: one more than the last that the hash table leads to.
+fn gnu_hash_symbols(bytes: &Bytes, table: u64, class: u8) -> Result<u32> {
+    let buckets = bytes.u32(table)?;
+    let first = bytes.u32(table + 4)?;
+    let bloom = u64::from(bytes.u32(table + 8)?) * if class == ELFCLASS64 { 8 } else { 4 };
+    let start = table + 16 + bloom;
+    let chains = start + 4 * u64::from(buckets);
+    bytes.at(start, 4 * u64::from(buckets))?;
+    let mut last = 0;
+    for bucket in 0..u64::from(buckets) {
+        last = last.max(bytes.u32(start + 4 * bucket)?);
+    }
+    if last < first {
+        return Ok(first);
+    }
+    while bytes.u32(chains + 4 * u64::from(last - first))? & 1 == 0 {
+        last = last.checked_add(1).context("its hash table does not end")?;
+    }
+    Ok(last.saturating_add(1))
+}
+
+fn libc(slice: &Slice) -> Option<Libc> {
+    let needs = |name: &str| slice.libraries.iter().any(|library| library == name);
+    let begins = |prefix: &str| slice.libraries.iter().any(|name| name.starts_with(prefix));
+    if needs("libc.so.6") || needs("libc.so.6.1") || slice.version.is_some() {
+        Some(Libc::Glibc)
+    } else if needs("libc.so") || begins("libc.musl-") || begins("ld-musl-") {
+        Some(Libc::Musl)
+    } else {
+        None
+    }
+}
+
+/// GLIBC_2.17, GLIBC_2.3.4: what comes after the second number is of no weight here.
+fn glibc_version(symbol: &str) -> Option<Floor> {
+    let mut numbers = symbol.strip_prefix("GLIBC_")?.split('.');
+    Some(Floor(
+        numbers.next()?.parse().ok()?,
+        numbers.next()?.parse().ok()?,
+    ))
+}

@@ -1,0 +1,43 @@
+//! What the judge's rules are: the table in docs/, and what the tools know of platforms.
+
+use std::fs;
+
+use anyhow::{ensure, Result};
+
+use crate::policy;
+use crate::project::{self, Project};
+use crate::say;
+
+/// Prints the table of rules, or keeps what is generated equal to its sources.
+pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
+    if !write && !check {
+        say!("{}", policy::markdown());
+        return Ok(());
+    }
+    let mut command = project.command(project.tool("python")?)?;
+    command.arg(project.root.join("scripts/platforms.py"));
+    let folder = project.build("rules");
+    let platforms = folder.join("platforms.toml");
+    project::run_to(&mut command, &folder.join("log"), Some(&platforms))?;
+    let mut stale = Vec::new();
+    for (name, contents) in [
+        ("docs/rules.md", policy::markdown()),
+        ("ci/platforms.toml", project::read(&platforms)?),
+    ] {
+        let path = project.root.join(name);
+        if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
+            continue;
+        }
+        stale.push(name);
+        if write {
+            project::write(&path, contents)?;
+            say!("wrote {name}");
+        }
+    }
+    ensure!(
+        write || stale.is_empty(),
+        "out of date: {}; run `make rules`",
+        stale.join(", ")
+    );
+    Ok(())
+}

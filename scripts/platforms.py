@@ -1,0 +1,72 @@
+"""Prints ci/platforms.toml: what platforms have, as auditwheel and delvewheel know it.
+
+auditwheel's policies list for each glibc all that systems of its age have, over and over;
+here each name stands once, under the first policy that has it.
+"""
+
+import json
+from pathlib import Path
+
+import auditwheel.policy
+from delvewheel import _dll_list as dlls
+
+POLICIES = Path(auditwheel.policy.__file__).parent
+
+
+def policies(kind):
+    """{(2, 17): policy}, from the oldest on"""
+    found = json.loads((POLICIES / f"{kind}-policy.json").read_text())
+    number = {tuple(map(int, p["name"].split("_")[1:])): p for p in found if p["priority"]}
+    return dict(sorted(number.items()))
+
+
+def array(key, names):
+    lines, line = [f"{json.dumps(key)} = ["], "   "
+    for name in sorted(names):
+        if len(line) + len(name) > 92:
+            lines.append(line)
+            line = "   "
+        line += f" {json.dumps(name)},"
+    return "\n".join([*lines, line, "]"])
+
+
+def added(sets):
+    """Of each set what the ones before lack: [(number, names)]"""
+    known = set()
+    for number, names in sets:
+        new = set(names) - known
+        if new:
+            yield ".".join(map(str, number)), new
+        known |= new
+
+
+manylinux = policies("manylinux")
+print("# Generated from auditwheel's policies and delvewheel's lists by `make rules`: change")
+print("# ci/requirements.txt instead.")
+(musllinux,) = {tuple(policy["lib_whitelist"]) for policy in policies("musllinux").values()}
+print(array("musllinux_libraries", musllinux))
+print("\n# By the policy that is the first to have them")
+print("[manylinux_libraries]")
+for number, names in added((n, p["lib_whitelist"]) for n, p in manylinux.items()):
+    print(array(number, names))
+for arch in sorted({arch for policy in manylinux.values() for arch in policy["symbol_versions"]}):
+    print(f"\n[symbol_versions.{arch}]")
+    sets = []
+    for number, policy in manylinux.items():
+        versions = policy["symbol_versions"].get(arch, {})
+        sets.append((number, [f"{lib}_{v}" for lib, all_ in versions.items() for v in all_]))
+    for number, names in added(sets):
+        print(array(number, names))
+print("\n# By the architectures that have them")
+print("[windows_libraries]")
+arches = {
+    "win32": dlls.ignore_names_x86,
+    "amd64": dlls.ignore_names_x64,
+    "arm64": dlls.ignore_names_arm64,
+}
+groups = {}
+for name in set().union(*arches.values()):
+    having = " ".join(arch for arch, names in arches.items() if name in names)
+    groups.setdefault(having, set()).add(name)
+for having, names in sorted(groups.items()):
+    print(array(having, names))
