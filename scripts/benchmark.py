@@ -52,7 +52,9 @@ python-source = "python"
 bindings = "cffi"
 module-name = "hello_pyrust"
 """
-COMMAND = re.compile(r"^\$ \S*cargo-zigbuild (zigbuild .*?) --message-format", re.MULTILINE)
+COMMAND = re.compile(
+    r"^\$ \S*cargo-zigbuild (\w+ .*?) --message-format \S+( -- .*)?$", re.MULTILINE
+)
 
 
 def call(*command, cwd, env, fails=False):
@@ -127,7 +129,7 @@ class Benchmark:
             deployment = re.search(r"macosx_(\d+)_(\d+)", row["wheel"])
             if deployment:
                 env["MACOSX_DEPLOYMENT_TARGET"] = ".".join(deployment.groups())
-            words = COMMAND.search(log).group(1).split()
+            words = " ".join(filter(None, COMMAND.search(log).groups())).split()
             commands.append((row, words, env))
         return commands
 

@@ -80,7 +80,7 @@ def test_machines_read_json(project):
     (row,) = json.loads(text[text.index("[\n") :])
     assert row["target"] == "manylinux_x86_64" and row["error"] is None
     assert row["size"] == os.path.getsize(project.root / "dist" / row["wheel"])
-    assert [stage for stage, _ in row["stages"]] == ["build", "pack", "repair", "run"]
+    assert [stage for stage, _ in row["stages"]] == ["build", "pack", "repair", "audit", "run"]
 
 
 def test_the_doctor_fails_only_for_what_was_asked(project, environment, tmp_path):
@@ -271,16 +271,18 @@ def foreign(project):
 
 
 @pytest.mark.slow
-def test_one_row_adds_a_platform(project, foreign):
-    row = 'triple = "loongarch64-unknown-linux-gnu"\ntags = ["manylinux_2_36_loongarch64"]\n'
-    with open(project.root / "ci/targets.toml", "a") as file:
-        file.write(f"\n[[target]]\n{row}")
-    environment = foreign("manylinux_loongarch64")
+def test_a_row_is_all_that_a_platform_needs(project, foreign):
+    """A target that nothing but its row has ever named: x86 before SSE2."""
+    old, new = "i686-unknown-linux-gnu", "i586-unknown-linux-gnu"
+    project.edit(project.root / "ci/targets.toml", f'"{old}"', f'"{new}"')
+    environment = foreign("manylinux_i686")
     xtask(project, "targets", "--write")
-    assert "manylinux_2_36_loongarch64" in (project.root / "README.md").read_text()
-    xtask(project, "wheels", "manylinux_loongarch64", env=environment, timeout=1800)
+    assert new in (project.root / "README.md").read_text()
+    text = xtask(project, "wheels", "--json", new, env=environment, timeout=1800)
+    (row,) = json.loads(text[text.index("[\n") :])
+    assert row["triple"] == new
     (wheel,) = (project.root / "dist").iterdir()
-    assert wheel.name.endswith("-py2.py3-none-manylinux_2_36_loongarch64.whl")
+    assert wheel.name.endswith("-py2.py3-none-manylinux2014_i686.manylinux_2_17_i686.whl")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::panic::{self, AssertUnwindSafe};
@@ -136,7 +137,7 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
 }
 
 /// The functions that a header declares: names with the prefix and an opening parenthesis.
-fn functions(header: &str, module: &str) -> BTreeSet<String> {
+pub fn functions(header: &str, module: &str) -> BTreeSet<String> {
     let code = header
         .lines()
         .map(|line| line.split("//").next().unwrap_or_default())
@@ -164,6 +165,20 @@ pub struct Finding {
     pub member: Option<String>,
     pub message: String,
     pub remedy: &'static str,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}[{}] {}: ", self.rule.code, self.file)?;
+        if let Some(member) = &self.member {
+            write!(f, "{member}: ")?;
+        }
+        write!(f, "{}; {}", self.message, self.remedy)
+    }
 }
 
 impl PartialEq for Rule {
@@ -860,7 +875,9 @@ impl<'a> Judge<'a> {
                 format!("{of}it does not export {missing}"),
             );
         }
-        let stray = list(slice.exports.difference(functions).collect());
+        let linkers = policy::linker_exports(slice.format);
+        let stray = slice.exports.difference(functions);
+        let stray = list(stray.filter(|name| !linkers(name)).collect());
         if !stray.is_empty() {
             self.add(&policy::A602, member, format!("{of}it exports {stray}"));
         }
@@ -1391,6 +1408,14 @@ pub fn run(project: &Project, files: &[PathBuf], options: &Options) -> Result<()
     Ok(())
 }
 
+/// What is wrong with a wheel of this project's, as text.
+pub fn errors(wheel: &Path, context: &Context) -> Result<Vec<String>> {
+    let data = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy();
+    let findings = judge(&name, &data, context).findings;
+    Ok(findings.iter().map(Finding::to_string).collect())
+}
+
 fn in_dist(project: &Project) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(project.dist()).into_iter().flatten() {
@@ -1434,18 +1459,7 @@ fn judge_path(project: &Project, path: &Path, context: &Context) -> Judged {
 fn print(judged: &[Judged], release: bool) {
     for Judged { file, findings, .. } in judged {
         for finding in findings {
-            let severity = match finding.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
-            let member = finding.member.as_ref().map(|member| format!("{member}: "));
-            say!(
-                "{severity}[{}] {file}: {}{}; {}",
-                finding.rule.code,
-                member.unwrap_or_default(),
-                finding.message,
-                finding.remedy
-            );
+            say!("{finding}");
         }
         let is_set = release && file == "dist/";
         if findings.is_empty() {

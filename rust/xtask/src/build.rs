@@ -174,6 +174,7 @@ impl Builder<'_> {
             .toolchain
             .provide_std(&target.triple, project, &folder.join("log"))?;
         let mut triple = target.triple.clone();
+        let mut flags = Vec::new();
         let mut command = match self.backend_for(target) {
             Backend::Cargo => {
                 let mut command = cargo(project)?;
@@ -187,7 +188,12 @@ impl Builder<'_> {
                     triple = format!("{triple}.{glibc}");
                 }
                 let mut command = project.command(project.tool("cargo-zigbuild")?)?;
-                command.arg("zigbuild");
+                if target.system() == System::Windows {
+                    command.arg("rustc");
+                    flags.push(format!("-Clink-arg={}", exports(project, target, folder)?));
+                } else {
+                    command.arg("zigbuild");
+                }
                 command
             }
         };
@@ -206,7 +212,7 @@ impl Builder<'_> {
                 .env("CARGO_UNSTABLE_TRIM_PATHS", "true")
                 .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
         }
-        let library = artefact(project, &mut command, folder)?;
+        let library = artefact(project, &mut command, &flags, folder)?;
         check(target, &library)?;
         Ok(library)
     }
@@ -234,6 +240,18 @@ impl Builder<'_> {
     }
 }
 
+/// The list of a DLL's exports, relative to the crate's folder, where the linker runs. rustc
+/// gives zig one as well, of which zig takes no notice: it would export what it finds in its
+/// own C library, too.
+fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> {
+    let header = format!("include/{}.h", project.module);
+    let names = audit::functions(&read(&project.rust.join(header))?, &project.module);
+    let names: Vec<String> = names.into_iter().collect();
+    let list = format!("EXPORTS\n{}\n", names.join("\n"));
+    project::write(&folder.join("exports.def"), list)?;
+    Ok(format!("../build/{}/exports.def", target.triple))
+}
+
 /// Whether the library needs no more than its target promises. The rest is judged in the
 /// finished wheel.
 fn check(target: &Target, path: &Path) -> Result<()> {
@@ -245,6 +263,8 @@ fn check(target: &Target, path: &Path) -> Result<()> {
     };
     let found: Vec<String> = audit::needs(&library::read(path)?, &place)
         .into_iter()
+        // Repair brings along what it links against.
+        .filter(|(rule, _)| *rule != &policy::D401)
         .map(|(rule, text)| format!("{text}; {}", rule.remedy))
         .collect();
     ensure!(
@@ -268,7 +288,7 @@ pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
 /// The library of a debug build for this machine: quick, and good enough for what does
 /// not depend on target and profile.
 pub fn debug_library(project: &Project, folder: &Path) -> Result<PathBuf> {
-    artefact(project, cargo(project)?.arg("build"), folder)
+    artefact(project, cargo(project)?.arg("build"), &[], folder)
 }
 
 /// The crate as the compiler sees it after macros, for cbindgen, which expands none.
@@ -301,8 +321,14 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// Runs a cargo build and reads from its messages where the library is.
-fn artefact(project: &Project, command: &mut Command, folder: &Path) -> Result<PathBuf> {
+/// Runs a cargo build, with `flags` for the compiler, and reads from its messages where the
+/// library is.
+fn artefact(
+    project: &Project,
+    command: &mut Command,
+    flags: &[String],
+    folder: &Path,
+) -> Result<PathBuf> {
     let scratch = project::scratch(folder)?;
     let out = scratch.path().join("messages.json");
     command
@@ -311,6 +337,9 @@ fn artefact(project: &Project, command: &mut Command, folder: &Path) -> Result<P
         .args(["--lib", "--locked", "--target-dir"])
         .arg(folder.join("cargo"))
         .args(["--message-format", "json-render-diagnostics"]);
+    if !flags.is_empty() {
+        command.arg("--").args(flags); // cargo rustc
+    }
     run_to(command, &folder.join("log"), Some(&out))?;
     let manifest = project.rust.join("Cargo.toml");
     let mut library = None;

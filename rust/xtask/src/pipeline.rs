@@ -8,6 +8,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
+use crate::audit;
 use crate::build::{self, Backend, Builder};
 use crate::progress::{self, Progress};
 use crate::project::{self, read, sha256, Inputs, Project};
@@ -141,6 +142,7 @@ struct Run<'a> {
     /// The sdist, unpacked.
     tree: &'a Path,
     progress: &'a Progress,
+    judging: &'a audit::Context,
 }
 
 /// Makes a wheel for each of the targets, and prints what came of it.
@@ -164,6 +166,7 @@ pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<
         sdist: &sdist,
         tree: &tree,
         progress: &progress,
+        judging: &audit::Context::of(project)?,
     };
 
     let mut rows = progress::each(&selected, options.jobs, |target| {
@@ -305,6 +308,11 @@ fn make(run: &Run, target: &Target, stages: &mut Vec<(&'static str, f64)>) -> Re
     })?;
     let wheel = stage("repair", &mut || {
         repair(project, target, &packed, scratch.path(), &log)
+    })?;
+    stage("audit", &mut || {
+        let findings = audit::errors(&wheel, run.judging)?;
+        ensure!(findings.is_empty(), "{}", findings.join("\n  "));
+        Ok(PathBuf::new())
     })?;
     let mut ran = "not run".to_owned();
     if target.is_native(&run.builder.toolchain.host) {
