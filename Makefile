@@ -80,6 +80,7 @@ rules: venv ## Generate docs/rules.md, and ci/platforms.toml from auditwheel's a
 test: venv ## Run every test, on every Python of the machine
 	$(XTASK) sdist
 	$(XTASK) wheels host
+	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) test --quiet --locked --manifest-path $(manifest) &&) true
 	$(BIN)/python -m pytest --numprocesses auto -m "not slow" python/tests
 
 .PHONY: test-slow

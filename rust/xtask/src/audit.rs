@@ -194,6 +194,8 @@ struct Judge<'a> {
     context: &'a Context,
     own: bool,
     judged: Judged,
+    /// How many findings there are of each code.
+    found: BTreeMap<&'static str, usize>,
 }
 
 /// Judges a file by its name and contents. Never panics, and neither time nor memory grow
@@ -229,6 +231,7 @@ impl<'a> Judge<'a> {
                 file: file.to_owned(),
                 ..Judged::default()
             },
+            found: BTreeMap::new(),
         }
     }
 
@@ -236,17 +239,27 @@ impl<'a> Judge<'a> {
         if !self.own && matches!(rule.scope, Scope::Own | Scope::Release) {
             return;
         }
-        let finding = Finding {
+        let found = self.found.entry(rule.code).or_default();
+        if *found > policy::MOST_FINDINGS {
+            return;
+        }
+        let mut finding = Finding {
             rule,
             severity: rule.severity(self.own),
             file: self.judged.file.clone(),
-            member: member.map(str::to_owned),
-            message: message.into(),
+            member: member.map(|member| shortened(member.to_owned())),
+            message: shortened(message.into()),
             remedy: rule.remedy,
         };
-        if !self.judged.findings.contains(&finding) {
-            self.judged.findings.push(finding);
+        if self.judged.findings.contains(&finding) {
+            return;
         }
+        *found += 1;
+        if *found > policy::MOST_FINDINGS {
+            finding.member = None;
+            finding.message = "there is more of this kind, which is not listed".to_owned();
+        }
+        self.judged.findings.push(finding);
     }
 
     fn file(&mut self, data: &[u8]) {
@@ -302,7 +315,7 @@ impl<'a> Judge<'a> {
             }
             platforms
         };
-        let siblings = members.iter().map(|it| base_name(&it.name)).collect();
+        let siblings = Siblings::of(members.iter().map(|it| &*it.name));
         let mut place = Place {
             platforms: &platforms,
             siblings: Some(&siblings),
@@ -329,7 +342,7 @@ impl<'a> Judge<'a> {
             contents.take(member, unpacked, &self.context.module);
             place.member = &member.name;
             if let Some((library, program)) = self.native(unpacked, &place) {
-                contents.natives.push(member.name.clone());
+                contents.natives.insert(member.name.clone());
                 if library && !program {
                     contents.libraries.push(member.name.clone());
                 }
@@ -527,12 +540,16 @@ impl<'a> Judge<'a> {
             if let Some(name) = name {
                 self.same_project(&policy::W106, &path, &headers, &name.project, &name.version);
             }
+            let names: BTreeSet<&String> = members
+                .iter()
+                .map(|member| &member.name)
+                .chain(&contents.unreadable)
+                .collect();
             let has = |file: &str| {
-                let places = [format!("{info}/licenses/{file}"), format!("{info}/{file}")];
-                let base = format!("{info}/{}", base_name(file));
-                let names = members.iter().map(|member| &member.name);
-                let mut names = names.chain(&contents.unreadable);
-                names.any(|name| places.contains(name) || *name == base)
+                let base = base_name(file);
+                let places = [format!("licenses/{file}"), file.to_owned(), base.to_owned()];
+                let mut places = places.iter().map(|place| format!("{info}/{place}"));
+                places.any(|place| names.contains(&place))
             };
             self.licences(&policy::W111, &path, &headers, has);
             self.pythons(&path, &headers);
@@ -621,11 +638,14 @@ impl<'a> Judge<'a> {
         if required.is_empty() {
             return;
         }
-        let Ok(required) = VersionSpecifiers::from_str(required) else {
+        let short = required.len() <= policy::LONGEST_SPECIFIER;
+        let parsed = short.then(|| VersionSpecifiers::from_str(required).ok());
+        let Some(required) = parsed.flatten() else {
             let text = format!("its Requires-Python {required:?} cannot be read");
             return self.add(&policy::W112, Some(path), text);
         };
-        for classifier in headers.all("classifier") {
+        // There are a few hundred in all.
+        for classifier in headers.all("classifier").take(1000) {
             let Some(python) = classifier.strip_prefix("Programming Language :: Python :: ") else {
                 continue;
             };
@@ -1020,9 +1040,11 @@ struct Contents {
     /// Each file's hash, as RECORD writes it, and size.
     files: BTreeMap<String, (String, u64)>,
     texts: BTreeMap<String, Vec<u8>>,
+    /// How long they are together.
+    held: usize,
     unreadable: BTreeSet<String>,
     /// Native files, and those of them that are libraries.
-    natives: Vec<String>,
+    natives: BTreeSet<String>,
     libraries: Vec<String>,
     fingerprints: BTreeSet<String>,
     package: BTreeMap<String, [u8; 32]>,
@@ -1030,7 +1052,6 @@ struct Contents {
 
 impl Contents {
     fn take(&mut self, member: &Member, contents: &[u8], module: &str) {
-        const LONGEST_TEXT: usize = 64 << 20;
         let hash = wheel::sha256(contents);
         let in_info = member
             .name
@@ -1039,7 +1060,8 @@ impl Contents {
             .is_some_and(|folder| folder.ends_with(".dist-info"));
         let wanted = in_info && ["METADATA", "RECORD", "WHEEL"].contains(&base_name(&member.name));
         let ffi = member.name == format!("{module}/_ffi.py");
-        if (wanted || ffi) && contents.len() <= LONGEST_TEXT {
+        if (wanted || ffi) && self.held + contents.len() <= policy::LONGEST_TEXT {
+            self.held += contents.len();
             self.texts.insert(member.name.clone(), contents.to_vec());
         }
         let in_package = member.name.starts_with(&format!("{module}/"));
@@ -1062,6 +1084,19 @@ fn base_name(name: &str) -> &str {
 fn is_plain(name: &str) -> bool {
     let parts_are_plain = name.split('/').all(|part| !["", ".", ".."].contains(&part));
     parts_are_plain && !name.contains(['\\', ':']) && !name.contains(char::is_control)
+}
+
+/// A text of a file may be as long as the file.
+fn shortened(mut text: String) -> String {
+    if text.len() > policy::LONGEST_MESSAGE {
+        let mut end = policy::LONGEST_MESSAGE;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// `arm64: `, where a file has several slices.
@@ -1087,13 +1122,29 @@ fn lack(exposure: &Exposure) -> &'static str {
     }
 }
 
+/// The names of the files of a wheel, without their folders: as they are, and as Windows
+/// compares them.
+#[derive(Default)]
+pub struct Siblings {
+    names: BTreeSet<String>,
+    folded: BTreeSet<String>,
+}
+
+impl Siblings {
+    pub fn of<'n>(members: impl Iterator<Item = &'n str>) -> Siblings {
+        let names: BTreeSet<String> = members.map(|name| base_name(name).to_owned()).collect();
+        let folded = names.iter().map(|name| name.to_lowercase()).collect();
+        Siblings { names, folded }
+    }
+}
+
 /// Where a native file is found.
 #[derive(Clone, Default)]
 pub struct Place<'a> {
     /// What its wheel is for; nothing for a library by itself.
     pub platforms: &'a [Platform],
-    /// The names of the files that come with it; None where that is not known.
-    pub siblings: Option<&'a BTreeSet<&'a str>>,
+    /// The files that come with it; None where that is not known.
+    pub siblings: Option<&'a Siblings>,
     /// Whether Python 2 loads it.
     pub python2: bool,
     /// Its path in the wheel.
@@ -1268,12 +1319,10 @@ fn missing<'s>(slice: &'s Slice, place: &Place) -> BTreeSet<&'s str> {
     let is_there = |library: &str| {
         let base = base_name(library);
         match &place.siblings {
-            Some(siblings) => {
-                let folded = base.to_lowercase();
-                siblings.contains(base)
-                    || (slice.format == Format::Pe
-                        && siblings.iter().any(|name| name.to_lowercase() == folded))
+            Some(siblings) if slice.format == Format::Pe => {
+                siblings.folded.contains(&base.to_lowercase())
             }
+            Some(siblings) => siblings.names.contains(base),
             None => library.starts_with('@'),
         }
     };
@@ -1439,13 +1488,14 @@ fn print(judged: &[Judged], release: bool) {
                 Severity::Warning => "warning",
             };
             let member = finding.member.as_ref().map(|member| format!("{member}: "));
-            say!(
+            let line = format!(
                 "{severity}[{}] {file}: {}{}; {}",
                 finding.rule.code,
                 member.unwrap_or_default(),
                 finding.message,
                 finding.remedy
             );
+            say!("{}", visible(&line));
         }
         let is_set = release && file == "dist/";
         if findings.is_empty() {
@@ -1455,6 +1505,19 @@ fn print(judged: &[Judged], release: bool) {
             );
         }
     }
+}
+
+/// Without what moves the terminal's cursor, or begins a line that looks like another finding:
+/// the texts are those of the files.
+fn visible(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 pub fn explain(code: &str) -> Result<()> {
@@ -1577,7 +1640,7 @@ fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     pub fn context() -> Context {

@@ -22,6 +22,10 @@ const LONGEST_NAME: usize = 16 << 10;
 const MOST_ENTRIES: usize = 1 << 16;
 /// How many bytes of exported names are read in all.
 const MOST_NAMES: usize = 16 << 20;
+/// How many libraries, search paths and symbol versions one file may need, and how many
+/// bytes their names have.
+const MOST_NEEDS: usize = 1 << 12;
+const MOST_NEEDED_NAMES: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -133,6 +137,7 @@ pub fn fingerprints(data: &[u8], module: &str) -> BTreeSet<String> {
     const DIGITS: usize = 16;
     let marker = format!("{module}.abi=");
     memchr::memmem::find_iter(data, marker.as_bytes())
+        .take(MOST_ENTRIES)
         .filter_map(|at| {
             let rest = data.get(at + marker.len()..at + marker.len() + DIGITS + 1)?;
             let (digits, end) = rest.split_at(DIGITS);
@@ -191,6 +196,24 @@ impl<'a> Bytes<'a> {
         let end = memchr::memchr(0, rest)
             .with_context(|| format!("the text at {offset:#x} does not end"))?;
         Ok(String::from_utf8_lossy(&rest[..end]).into_owned())
+    }
+}
+
+/// Counts what is read of the names of what a file needs: they may all be one long text.
+#[derive(Default)]
+struct Needs {
+    count: usize,
+    size: usize,
+}
+
+impl Needs {
+    fn add(&mut self, name: String) -> Result<String> {
+        self.count += 1;
+        self.size += name.len();
+        if self.count > MOST_NEEDS || self.size > MOST_NEEDED_NAMES {
+            bail!("it needs too much: more than {MOST_NEEDS} names, or {MOST_NEEDED_NAMES} bytes");
+        }
+        Ok(name)
     }
 }
 

@@ -3,6 +3,8 @@
 mod audit;
 mod build;
 mod doctor;
+#[cfg(test)]
+mod fuzz;
 mod header;
 mod library;
 mod pipeline;

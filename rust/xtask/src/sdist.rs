@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
+use crate::policy;
 use crate::wheel::{Kind, Member};
 
 /// The archive, unpacked but for its members: None when that is more than `most` bytes.
@@ -29,11 +30,11 @@ pub fn members(tar: &[u8]) -> Result<Vec<(Member, &[u8])>> {
         let entry = entry.context("its directory is damaged, or cut short")?;
         let header = entry.header();
         let kind = match header.entry_type() {
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
+            EntryType::Regular | EntryType::Continuous => Kind::File,
             EntryType::Directory => Kind::Folder,
             EntryType::Symlink | EntryType::Link => Kind::Link,
             EntryType::XGlobalHeader => continue, // git's note of the commit
-            _ => Kind::Other,
+            _ => Kind::Other, // a sparse file, too: what it holds is not what is there
         };
         let Ok(name) = String::from_utf8(entry.path_bytes().into_owned()) else {
             bail!("the name of a member is not UTF-8");
@@ -41,13 +42,23 @@ pub fn members(tar: &[u8]) -> Result<Vec<(Member, &[u8])>> {
         let mode = header.mode()? & 0o7777;
         let modified = date(header.mtime()?);
         let mut member = Member::new(name, kind, Some(mode), modified);
-        member.size = entry.size();
-        let begin = usize::try_from(entry.raw_file_position())?;
-        let contents = usize::try_from(member.size)
-            .ok()
-            .and_then(|size| begin.checked_add(size))
-            .and_then(|end| tar.get(begin..end))
-            .with_context(|| format!("{} is cut short", member.name))?;
+        let contents = match kind {
+            Kind::File => {
+                member.size = entry.size();
+                let begin = usize::try_from(entry.raw_file_position())?;
+                usize::try_from(member.size)
+                    .ok()
+                    .and_then(|size| begin.checked_add(size))
+                    .and_then(|end| tar.get(begin..end))
+                    .with_context(|| format!("{} is cut short", member.name))?
+            }
+            _ => &[],
+        };
+        ensure!(
+            found.len() < policy::MOST_MEMBERS,
+            "it has more than {} members, which are not read",
+            policy::MOST_MEMBERS
+        );
         found.push((member, contents));
     }
     Ok(found)

@@ -12,6 +12,8 @@ use data_encoding::BASE64URL_NOPAD;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use sha2::{Digest, Sha256};
 
+use crate::policy;
+
 /// name-version[-build]-python-abi-platform.whl
 #[derive(Debug)]
 pub struct Name {
@@ -236,6 +238,11 @@ pub fn open(data: &[u8]) -> Result<Archive> {
         count <= size / 46,
         "{count} members do not fit into a directory of {size} bytes"
     );
+    ensure!(
+        count <= policy::MOST_MEMBERS as u64,
+        "it has {count} members: more than {} are not read",
+        policy::MOST_MEMBERS
+    );
     let mut archive = Archive {
         members: Vec::new(),
         troubles: Vec::new(),
@@ -437,10 +444,14 @@ fn member(
 #[derive(Default)]
 pub struct Headers(Vec<(String, String)>);
 
+/// Of more, the rest is not looked at.
+const MOST_HEADERS: usize = 1 << 16;
+
 impl Headers {
     pub fn parse(text: &str) -> Headers {
         let mut headers: Vec<(String, String)> = Vec::new();
-        for line in text.lines().take_while(|line| !line.is_empty()) {
+        let lines = text.lines().take_while(|line| !line.is_empty());
+        for line in lines.take(MOST_HEADERS) {
             if line.starts_with([' ', '\t']) {
                 if let Some((_, value)) = headers.last_mut() {
                     value.push('\n');
@@ -471,6 +482,12 @@ pub struct Entry {
 }
 
 pub fn record(text: &[u8]) -> Result<Vec<Entry>> {
+    let lines = memchr::memchr_iter(b'\n', text).count();
+    ensure!(
+        lines <= policy::MOST_MEMBERS,
+        "it has {lines} lines: more than {} are not read",
+        policy::MOST_MEMBERS
+    );
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)

@@ -16,7 +16,7 @@ use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INT
 use goblin::elf::sym::{STB_LOCAL, STV_DEFAULT, STV_PROTECTED};
 use goblin::elf::{Elf, ProgramHeader, Sym};
 
-use super::{Bytes, Exposure, Format, Libc, Names, Slice, MOST_ENTRIES};
+use super::{Bytes, Exposure, Format, Libc, Names, Needs, Slice, MOST_ENTRIES};
 use crate::targets::Floor;
 
 /// (e_machine, class, byte order) as platform tags spell it.
@@ -130,33 +130,30 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
         let strings = strings.context("it has no strings")?;
         bytes.text(strings.saturating_add(offset))
     };
-    for entry in dynamic.dyns.iter().take(MOST_ENTRIES) {
+    let mut needs = Needs::default();
+    for entry in &dynamic.dyns {
         match entry.d_tag {
-            DT_NEEDED => slice.libraries.push(text(entry.d_val)?),
+            DT_NEEDED => slice.libraries.push(needs.add(text(entry.d_val)?)?),
             DT_RPATH | DT_RUNPATH => {
-                let paths = text(entry.d_val)?;
-                slice
-                    .search_paths
-                    .extend(paths.split(':').map(str::to_owned));
+                for path in text(entry.d_val)?.split(':') {
+                    slice.search_paths.push(needs.add(path.to_owned())?);
+                }
             }
             _ => {}
         }
     }
     if let (Some(address), Some(count)) = (value(DT_VERNEED), value(DT_VERNEEDNUM)) {
-        let mut left = MOST_ENTRIES;
         let mut file = place(address)?;
         for _ in 0..count {
             let mut version = file + u64::from(bytes.u32(file + 8)?);
             for _ in 0..bytes.u16(file + 2)? {
-                left = left.checked_sub(1).context("it needs too many versions")?;
                 let name = text(bytes.u32(version + 8)?.into())?;
-                slice.symbol_versions.insert(name);
+                slice.symbol_versions.insert(needs.add(name)?);
                 match bytes.u32(version + 12)? {
                     0 => break,
                     next => version += u64::from(next),
                 }
             }
-            left = left.checked_sub(1).context("it needs too many versions")?;
             match bytes.u32(file + 12)? {
                 0 => break,
                 next => file += u64::from(next),

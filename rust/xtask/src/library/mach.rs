@@ -7,7 +7,7 @@ use goblin::mach::header::{MH_ALLOW_STACK_EXECUTION, MH_BUNDLE, MH_DYLIB, MH_EXE
 use goblin::mach::load_command::{CommandVariant, LoadCommand, PLATFORM_MACOS};
 use sha2::{Digest, Sha256};
 
-use super::{Bytes, Exposure, Format, Names, Slice, MOST_ENTRIES};
+use super::{Bytes, Exposure, Format, Names, Needs, Slice, MOST_ENTRIES};
 use crate::targets::Floor;
 
 const MACHINES: [(u32, &str); 3] = [
@@ -28,9 +28,12 @@ pub fn read_fat(data: &[u8]) -> Result<Option<Vec<Slice>>> {
         return Ok(None);
     }
     let mut slices = Vec::new();
+    let mut total = 0;
     for index in 0..u64::from(count) {
         let at = 8 + 20 * index;
         let part = bytes.at(bytes.u32(at + 8)?.into(), bytes.u32(at + 12)?.into())?;
+        total += part.len();
+        ensure!(total <= data.len(), "its slices overlap");
         if let Some(slice) = read(part).with_context(|| format!("slice {index}"))? {
             let cpu = bytes.u32(at)?;
             let named = MACHINES.iter().find(|row| row.0 == cpu);
@@ -71,6 +74,11 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     if bytes.u32(24)? & MH_ALLOW_STACK_EXECUTION != 0 {
         slice.exposures.push(Exposure::ExecutableStack);
     }
+    ensure!(
+        commands as usize <= MOST_ENTRIES,
+        "it has {commands} load commands"
+    );
+    let mut needs = Needs::default();
     let order = if big { Endian::Big } else { Endian::Little };
     let mut signature = None;
     let mut linkedit_end = 0;
@@ -116,13 +124,13 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
             | CommandVariant::ReexportDylib(it)
             | CommandVariant::LazyLoadDylib(it)
             | CommandVariant::LoadUpwardDylib(it) => {
-                ensure!(
-                    slice.libraries.len() < MOST_ENTRIES,
-                    "it needs too many libraries"
-                );
-                slice.libraries.push(part.text(it.dylib.name.into())?)
+                let name = part.text(it.dylib.name.into())?;
+                slice.libraries.push(needs.add(name)?)
             }
-            CommandVariant::Rpath(it) => slice.search_paths.push(part.text(it.path.into())?),
+            CommandVariant::Rpath(it) => {
+                let path = part.text(it.path.into())?;
+                slice.search_paths.push(needs.add(path)?)
+            }
             CommandVariant::BuildVersion(it) => {
                 slice.system = Some(it.platform);
                 slice.version = Some(version(it.minos));
@@ -172,13 +180,15 @@ fn exports(tree: &[u8]) -> Result<std::collections::BTreeSet<String>> {
     let mut found = Names::default();
     // Every node has a place of its own: a tree of more nodes than bytes has a circle.
     let mut left = tree.len().min(4 * MOST_ENTRIES);
+    // What waits, and how long its names are: many may begin with one long one.
     let mut nodes = vec![(0_usize, String::new())];
+    let mut waiting = 0;
     if tree.is_empty() {
         nodes.clear();
     }
     while let Some((at, name)) = nodes.pop() {
         left = left.checked_sub(1).context("its exports go in a circle")?;
-        ensure!(name.len() <= super::LONGEST_NAME, "an export has no end");
+        waiting -= name.len();
         let mut at = at;
         let size = uleb(tree, &mut at)?;
         if size > 0 {
@@ -192,8 +202,14 @@ fn exports(tree: &[u8]) -> Result<std::collections::BTreeSet<String>> {
         at += 1;
         for _ in 0..children {
             let rest = tree.get(at..).context("its exports are cut short")?;
-            let end = memchr::memchr(0, rest).context("its exports are cut short")?;
+            let rest = &rest[..rest.len().min(super::LONGEST_NAME)];
+            let end = memchr::memchr(0, rest).context("an export has no end")?;
             let child = name.clone() + &String::from_utf8_lossy(&rest[..end]);
+            waiting += child.len();
+            ensure!(
+                child.len() <= super::LONGEST_NAME && waiting <= super::MOST_NAMES,
+                "its exports have no end"
+            );
             at += end + 1;
             let node = uleb(tree, &mut at)?;
             ensure!(nodes.len() < MOST_ENTRIES, "it has too many exports");
@@ -242,9 +258,12 @@ fn check_signature(file: &Bytes, offset: u64, size: u64, linkedit_end: u64) -> R
         "its header is damaged"
     );
     let mut parts = Vec::new();
+    let mut total = 0;
     for index in 0..u64::from(blob.u32(8)?.min(64)) {
         let start = u64::from(blob.u32(16 + 8 * index)?);
         let part = blob.at(start, blob.u32(start + 4)?.into())?;
+        total += part.len() as u64;
+        ensure!(total <= size, "its parts overlap");
         parts.push((blob.u32(12 + 8 * index)?, part));
     }
     let directory = parts

@@ -6,7 +6,7 @@ use goblin::pe::header::{COFF_MACHINE_ARM64, COFF_MACHINE_X86, COFF_MACHINE_X86_
 use goblin::pe::optional_header::{IMAGE_NT_OPTIONAL_HDR32_MAGIC, IMAGE_NT_OPTIONAL_HDR64_MAGIC};
 use goblin::pe::section_table::{IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, SIZEOF_SECTION_TABLE};
 
-use super::{Bytes, Exposure, Format, Names, Slice, MOST_ENTRIES};
+use super::{Bytes, Exposure, Format, Names, Needs, Slice, MOST_ENTRIES};
 
 /// (machine, magic of the optional header, the architecture as platform tags spell it)
 const MACHINES: [(u16, u16, &str); 3] = [
@@ -18,6 +18,9 @@ const MACHINES: [(u16, u16, &str); 3] = [
 const HIGH_ENTROPY_VA: u16 = 0x20;
 const DYNAMIC_BASE: u16 = 0x40;
 const NX_COMPAT: u16 = 0x100;
+
+/// Older Windows loads no file with more than 96.
+const MOST_SECTIONS: u64 = 1 << 10;
 
 const EXPORTS: u64 = 0;
 const IMPORTS: u64 = 1;
@@ -66,6 +69,7 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
         slice.exposures.push(Exposure::LowEntropy);
     }
 
+    ensure!(sections <= MOST_SECTIONS, "it has {sections} sections");
     let mut table = Vec::new();
     let mut writable_code = false;
     for index in 0..sections {
@@ -103,6 +107,7 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
             false => 0,
         })
     };
+    let mut needs = Needs::default();
     for (index, step, name) in [(IMPORTS, 20, 12), (DELAYED_IMPORTS, 32, 4)] {
         let address = directory(index)?;
         if address == 0 {
@@ -114,13 +119,10 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
             if library == 0 {
                 break;
             }
-            ensure!(
-                slice.libraries.len() < MOST_ENTRIES,
-                "it imports too many libraries"
-            );
             // Old delay-load tables hold addresses that nothing here can follow.
             if index == IMPORTS || bytes.u32(at)? & 1 == 1 {
-                slice.libraries.push(bytes.text(place(library)?)?);
+                let library = bytes.text(place(library)?)?;
+                slice.libraries.push(needs.add(library)?);
             }
             at += step;
         }
