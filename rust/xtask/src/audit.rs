@@ -1682,6 +1682,18 @@ pub mod tests {
     }
 
     #[test]
+    fn a_file_writes_no_line_of_the_report() {
+        assert_eq!(visible("é\u{1b}[2J\nok x.whl"), "é\\u{1b}[2J\\nok x.whl");
+        assert_eq!(shortened("é".repeat(1000)), "é".repeat(500) + "…");
+        let context = context();
+        let mut judge = Judge::new("x", &context);
+        for number in 0..1000 {
+            judge.add(&policy::R202, Some(&number.to_string()), "it is not there");
+        }
+        assert_eq!(judge.judged.findings.len(), policy::MOST_FINDINGS + 1);
+    }
+
+    #[test]
     fn search_paths_stay_in_the_wheel() {
         let stays = |path, member| !leaves(path, Format::Elf, member);
         assert!(stays("$ORIGIN", "p/a.so") && stays("${ORIGIN}/../p.libs", "p/a.so"));
