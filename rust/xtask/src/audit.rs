@@ -1210,7 +1210,7 @@ pub fn needs(slices: &[Slice], place: &Place) -> Vec<(&'static Rule, String)> {
         if let Some(name) = slice
             .install_name
             .as_ref()
-            .filter(|name| !name.starts_with('@'))
+            .filter(|name| !name.starts_with('@') && !name.starts_with(DELOCATE))
         {
             found.push((&policy::D403, format!("{of}it has the install name {name}")));
         }
@@ -1315,6 +1315,8 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
     found
 }
 
+/// delocate's install names of what it grafts: unique, and no place on any disk.
+const DELOCATE: &str = "/DLC/";
 const MACOS: u32 = goblin::mach::load_command::PLATFORM_MACOS;
 
 /// The libraries that neither the system nor the wheel has.
@@ -1394,6 +1396,8 @@ fn leaves(path: &str, format: Format, member: &str) -> bool {
 /// The first path of a machine that builds, with some of what follows.
 fn private_path(data: &[u8], private: &[String]) -> Option<String> {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+    // /opt/rh/devtoolset-8/root/usr is no one's: root's home is at the beginning.
+    let begins = |at: usize| at == 0 || !is_name(&data[at - 1]);
     let shown = |at: usize| {
         let rest = &data[at..data.len().min(at + 80)];
         let end = rest
@@ -1410,7 +1414,8 @@ fn private_path(data: &[u8], private: &[String]) -> Option<String> {
             let name = rest.iter().take_while(|byte| is_name(byte)).count();
             let separator = pattern.as_bytes()[pattern.len() - 1];
             // /home/<somebody>/<something>: less is no path of anybody's.
-            if name > 0 && rest.get(name) == Some(&separator) {
+            if name > 0 && rest.get(name) == Some(&separator) && (pattern != "/root/" || begins(at))
+            {
                 return Some(shown(at));
             }
         }
@@ -1690,6 +1695,18 @@ pub mod tests {
     }
 
     #[test]
+    fn a_file_writes_no_line_of_the_report() {
+        assert_eq!(visible("é\u{1b}[2J\nok x.whl"), "é\\u{1b}[2J\\nok x.whl");
+        assert_eq!(shortened("é".repeat(1000)), "é".repeat(500) + "…");
+        let context = context();
+        let mut judge = Judge::new("x", &context);
+        for number in 0..1000 {
+            judge.add(&policy::R202, Some(&number.to_string()), "it is not there");
+        }
+        assert_eq!(judge.judged.findings.len(), policy::MOST_FINDINGS + 1);
+    }
+
+    #[test]
     fn search_paths_stay_in_the_wheel() {
         let stays = |path, member| !leaves(path, Format::Elf, member);
         assert!(stays("$ORIGIN", "p/a.so") && stays("${ORIGIN}/../p.libs", "p/a.so"));
@@ -1719,6 +1736,7 @@ pub mod tests {
             "/homes/a/b",
             "/rustc/abc/library",
             "/root/ ",
+            "/opt/rh/devtoolset-8/root/usr/include",
         ] {
             assert_eq!(private(text), None, "{text}");
         }

@@ -413,21 +413,18 @@ fn zip_of(entries: &[Entry]) -> Vec<u8> {
     }
     let (start, size) = (file.len() as u64, directory.len() as u64);
     file.extend(directory);
-    let count = (entries.len() as u64).min(0xffff);
-    if entries.len() >= 0xffff {
-        let at = file.len() as u64;
-        let count = entries.len() as u64;
-        file.extend(le(&[
-            (0x0606_4b50, 4),
-            (44, 8),
-            (45, 2),
-            (45, 2),
-            (0, 4),
-            (0, 4),
-        ]));
+    file.extend(end_of_directory(entries.len() as u64, size, start));
+    file
+}
+
+fn end_of_directory(count: u64, size: u64, start: u64) -> Vec<u8> {
+    let mut file = Vec::new();
+    if count >= 0xffff {
+        file.extend(le(&[(0x0606_4b50, 4), (44, 8), (45, 2), (45, 2), (0, 8)]));
         file.extend(le(&[(count, 8), (count, 8), (size, 8), (start, 8)]));
-        file.extend(le(&[(0x0706_4b50, 4), (0, 4), (at, 8), (1, 4)]));
+        file.extend(le(&[(0x0706_4b50, 4), (0, 4), (start + size, 8), (1, 4)]));
     }
+    let count = count.min(0xffff);
     file.extend(le(&[(0x0605_4b50, 4), (0, 4), (count, 2), (count, 2)]));
     file.extend(le(&[(size, 4), (start, 4), (0, 2)]));
     file
@@ -544,7 +541,7 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     // Zip files.
     case("nothing", "Z101", WHEEL, Vec::new());
     case("an end alone", "W113", WHEEL, zip_of(&[]));
-    let zeros = Entry::of("x/a", &vec![0; 100 << 20]);
+    let zeros = Entry::of("x/a", &vec![0; 66 << 20]);
     case("a bomb", "Z102", WHEEL, zip_of(&[zeros]));
     let million = Entry::of("x/a", &vec![0; 1_000_000]);
     let mut overlapping = vec![million.clone()];
@@ -663,14 +660,14 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
         ..elsewhere(0)
     }];
     many[0].local = None;
-    many.extend((1..60_000).map(elsewhere));
-    case("one member 60000 times", "Z102", WHEEL, zip_of(&many));
+    many.extend((1..20_000).map(elsewhere));
+    case("one member 20000 times", "Z102", WHEEL, zip_of(&many));
     for entry in &mut many {
         (entry.size, entry.packed, entry.method, entry.crc) = (0, 0, 0, 0);
         entry.data.clear();
     }
     case(
-        "60000 empty members in one place",
+        "20000 empty members in one place",
         "Z103",
         WHEEL,
         zip_of(&many),
@@ -679,30 +676,21 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
         entry.local = None;
         entry.name = format!("../{}{index}", "A".repeat(100)).into_bytes();
     }
-    case("60000 bad names", "Z104", WHEEL, zip_of(&many));
-    let empty = Entry {
-        data: Vec::new(),
-        packed: 0,
-        size: 0,
-        method: 0,
-        crc: 0,
-        ..entry()
-    };
-    let million: Vec<Entry> = (0..1_000_000)
-        .map(|index: u32| Entry {
-            name: format!("{index}").into_bytes(),
-            ..empty.clone()
-        })
-        .collect();
-    case("a million members", "Z101", WHEEL, zip_of(&million));
-    drop(million);
+    case("20000 bad names", "Z104", WHEEL, zip_of(&many));
+    case("too many members", "Z101", WHEEL, {
+        let count = 300_000;
+        let mut file = vec![0; 46 * count as usize];
+        file.extend(end_of_directory(count, 46 * count, 0));
+        file
+    });
 
     // Wheels.
     let wheel = |library: &[u8], more| zip(&wheel_files("x", "1.0", TAGS[0], library, more));
-    let native: Files = (0..5000)
-        .map(|index| (format!("x/{index}.so"), elf()))
+    let good = elf();
+    let native: Files = (0..2000)
+        .map(|index| (format!("x/{index}.so"), good.clone()))
         .collect();
-    case("5000 libraries", "R202", WHEEL, {
+    case("2000 libraries", "R202", WHEEL, {
         let mut files = wheel_files("x", "1.0", TAGS[0], &elf(), native.clone());
         files.pop();
         files.push(("x-1.0.dist-info/RECORD".into(), Vec::new()));
@@ -781,21 +769,16 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     );
     let own = "hello_pyrust-1.2.3-py2.py3-none-manylinux_2_17_x86_64.whl";
     let own_wheel = wheel_files("hello_pyrust", "1.2.3", TAGS[0], &elf(), native);
-    case("5000 own libraries", "L301", own, zip(&own_wheel));
+    case("2000 own libraries", "L301", own, zip(&own_wheel));
     let more = "hello_pyrust.abi=0123456789abcdef\0".repeat(1 << 18);
     case("fingerprints", "F101", "libx.so", more.into_bytes());
 
     // Sdists.
     let sdist = "x-1.0.tar.gz";
-    let bomb = gzip(&vec![0; 200 << 20]);
+    let bomb = gzip(&vec![0; 66 << 20]);
     case("a gzip bomb", "Z102", sdist, bomb.clone());
     case("gzip bombs in a row", "Z102", sdist, bomb.repeat(4));
-    case(
-        "many gzip members",
-        "S702",
-        sdist,
-        gzip(b"").repeat(200_000),
-    );
+    case("many gzip members", "S702", sdist, gzip(b"").repeat(20_000));
     case(
         "half a gzip header",
         "Z101",
@@ -930,18 +913,18 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     long.extend([b'a'; 16_000]);
     long.extend(b"\0");
     let needs = |tag| {
-        (0..65_000)
+        (0..20_000)
             .map(|index| (tag, index % 15_000))
             .collect::<Vec<_>>()
     };
     case(
-        "60000 long needs",
+        "20000 long needs",
         "L302",
         library,
         elf_with(&needs(1), &long),
     );
     case(
-        "60000 long paths",
+        "20000 long paths",
         "L302",
         library,
         elf_with(&needs(29), &long),
@@ -972,7 +955,7 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     versions.extend(&long);
     let size = versions.len() as u64;
     versions = patched(versions, 64 + 32, size, 8);
-    case("60000 long versions", "L302", library, versions);
+    case("20000 long versions", "L302", library, versions);
 
     // Mach-O.
     let slice = mach();
@@ -1119,9 +1102,8 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     contents[..40].copy_from_slice(&u32s(&[
         0, 0, 0, 0x1000, 1, 1, 1_000_000, 0x1028, 0x1028, 0x1028,
     ]));
-    for at in (40..contents.len() - 3).step_by(4) {
-        contents[at..at + 4].copy_from_slice(&u32s(&[0x1028]));
-    }
+    contents.truncate(40);
+    contents.extend(u32s(&[0x1028]).repeat(1 << 20));
     case(
         "exports of one name",
         "",
@@ -1135,14 +1117,14 @@ fn hostile() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
         pe_with(65_535, 0, 0x1000, &contents),
     );
     let mut imports = Vec::new();
-    for index in 0..60_000 {
-        imports.extend(u32s(&[1, 0, 0, 0x1000 + 20 * 60_001 + index % 15_000, 1]));
+    for index in 0..20_000 {
+        imports.extend(u32s(&[1, 0, 0, 0x1000 + 20 * 20_001 + index % 15_000, 1]));
     }
     imports.extend([0; 20]);
     imports.extend([b'a'; 16_000]);
     imports.push(0);
     case(
-        "60000 long imports",
+        "20000 long imports",
         "L302",
         "x.dll",
         pe_with(1, 0x1000, 0, &imports),

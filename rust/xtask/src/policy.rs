@@ -552,7 +552,10 @@ impl Platform {
                                 .all(|byte| byte.is_ascii_digit())
                         })
                     });
-                known || name.starts_with("api-ms-win-") || (python3 && !python2)
+                // Every Windows has it beside the folder that delvewheel's older lists were
+                // made from.
+                let beside = name == "gdiplus.dll";
+                known || beside || name.starts_with("api-ms-win-") || (python3 && !python2)
             }
         }
     }
@@ -738,6 +741,7 @@ mod tests {
     fn windows_has_its_own_and_python_3_the_runtime() {
         let windows = platform("win_amd64").unwrap();
         assert!(windows.has_library("KERNEL32.dll", true));
+        assert!(windows.has_library("gdiplus.dll", true));
         assert!(windows.has_library("api-ms-win-crt-heap-l1-1-0.dll", true));
         assert!(windows.has_library("VCRUNTIME140.dll", false));
         assert!(windows.has_library("python313t.dll", false));
