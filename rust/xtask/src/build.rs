@@ -203,14 +203,27 @@ impl Builder<'_> {
         if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
             command.env("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
         }
+        // Panic messages name source files: those of dependencies, and of the standard library
+        // where it is built here, by folders of this machine.
         if std == Std::Source {
-            // Cargo builds the standard library on a stable Rust only with the first one. Its
-            // panic messages would name folders of this machine but for the last two.
+            // Cargo builds the standard library on a stable Rust only with the first one.
             command
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind")
                 .env("CARGO_UNSTABLE_TRIM_PATHS", "true")
                 .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
+        } else {
+            let remap = |folder: PathBuf| format!("--remap-path-prefix={}/=", folder.display());
+            let home = cargo_home()?;
+            let folders = [
+                home.join("registry/src"),
+                home.join("git/checkouts"),
+                project.root.clone(),
+            ];
+            let list: Vec<String> = folders.into_iter().map(remap).collect();
+            // Joined to what rust/.cargo/config.toml says, which RUSTFLAGS would replace.
+            command.arg("--config");
+            command.arg(format!("target.{}.rustflags={list:?}", target.triple));
         }
         let library = artefact(project, &mut command, &flags, folder)?;
         check(target, &library)?;
@@ -238,6 +251,15 @@ impl Builder<'_> {
         project::write(&path, contents)?;
         Ok(path)
     }
+}
+
+/// https://doc.rust-lang.org/cargo/guide/cargo-home.html
+fn cargo_home() -> Result<PathBuf> {
+    let home = || Some(env::home_dir()?.join(".cargo"));
+    env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+        .context("neither CARGO_HOME nor HOME says where cargo keeps sources")
 }
 
 /// The list of a DLL's exports, relative to the crate's folder, where the linker runs. rustc
