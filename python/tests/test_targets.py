@@ -184,6 +184,9 @@ def check_interruptions(project, env, stages, *targets):
                     if name.endswith((".so", ".dll", ".dylib"))
                 )
             assert new.encode() in library
+    # What a killed run's command still wrote into, while the next run removed it, is gone after
+    # one more.
+    xtask(project, "sdist", env=env)
     assert list(project.root.glob("build/*/scratch-*")) == []
 
 
