@@ -11,6 +11,7 @@ its own.
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -129,7 +130,7 @@ class Benchmark:
             deployment = re.search(r"macosx_(\d+)_(\d+)", row["wheel"])
             if deployment:
                 env["MACOSX_DEPLOYMENT_TARGET"] = ".".join(deployment.groups())
-            words = " ".join(filter(None, COMMAND.search(log).groups())).split()
+            words = shlex.split(" ".join(filter(None, COMMAND.search(log).groups())))
             commands.append((row, words, env))
         return commands
 

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import tarfile
 import zipfile
+from contextlib import contextmanager
 
 import pytest
 from conftest import PACKAGE, ROOT, XTASK, Project, clean_environment, run, xtask
@@ -80,6 +81,13 @@ class Wheel:
         old, new = (text.encode() if isinstance(text, str) else text for text in (old, new))
         assert old in self.files[name], (name, old)
         self.files[name] = self.files[name].replace(old, new, count)
+
+    @contextmanager
+    def library_bytes(self):
+        """The library as a bytearray; what it is at the end, the library is then."""
+        data = bytearray(self.files[self.library])
+        yield data
+        self.files[self.library] = bytes(data)
 
     def patch(self, old, new):
         """Changes bytes of the library, and not its size."""
@@ -572,9 +580,8 @@ def elf(function):
     """A case that changes the ELF library of the wheel."""
 
     def change(wheel):
-        data = bytearray(wheel.files[wheel.library])
-        function(Elf(data))
-        wheel.files[wheel.library] = bytes(data)
+        with wheel.library_bytes() as data:
+            function(Elf(data))
 
     change.__name__ = function.__name__
     return change
@@ -628,9 +635,8 @@ def a_windows_library_for_another_machine(wheel):
 
 @breaks("L305", base="manylinux_2_17_armv7l")
 def soft_floats(wheel):
-    data = bytearray(wheel.files[wheel.library])
-    struct.pack_into("<I", data, 36, 0x5000200)
-    wheel.files[wheel.library] = bytes(data)
+    with wheel.library_bytes() as data:
+        struct.pack_into("<I", data, 36, 0x5000200)
 
 
 @breaks("L306", "D401")
@@ -650,11 +656,10 @@ def a_symbol_of_a_newer_glibc(wheel):
 
 @breaks("L308", base="macosx_10_12_x86_64")
 def a_newer_macos_than_the_tag_says(wheel):
-    data = bytearray(wheel.files[wheel.library])
-    at = load_command(data, 0x32, 0x24)
-    at += 12 if struct.unpack_from("<I", data, at)[0] == 0x32 else 8
-    struct.pack_into("<I", data, at, 15 << 16)
-    wheel.files[wheel.library] = bytes(data)
+    with wheel.library_bytes() as data:
+        at = load_command(data, 0x32, 0x24)
+        at += 12 if struct.unpack_from("<I", data, at)[0] == 0x32 else 8
+        struct.pack_into("<I", data, at, 15 << 16)
 
 
 @breaks("L309", base="macosx_10_12_universal2")
@@ -676,10 +681,9 @@ def pe_optional(data):
 
 
 def set_pe(wheel, offset, change):
-    data = bytearray(wheel.files[wheel.library])
-    at = pe_optional(data) + offset
-    struct.pack_into("<H", data, at, change(struct.unpack_from("<H", data, at)[0]))
-    wheel.files[wheel.library] = bytes(data)
+    with wheel.library_bytes() as data:
+        at = pe_optional(data) + offset
+        struct.pack_into("<H", data, at, change(struct.unpack_from("<H", data, at)[0]))
 
 
 @breaks("L310", base="win_amd64")
@@ -697,10 +701,9 @@ def a_library_that_linux_lacks(wheel):
 
 @breaks("D401", base="musllinux_1_2_x86_64")
 def a_library_that_alpine_lacks(wheel):
-    data = bytearray(wheel.files[wheel.library])
-    found = Elf(data)
-    found.set(found.dynamic(14), 1, "<Q")  # The library needs itself, under its soname,
-    wheel.files[wheel.library] = bytes(data)
+    with wheel.library_bytes() as data:
+        found = Elf(data)
+        found.set(found.dynamic(14), 1, "<Q")  # The library needs itself, under its soname,
     name = f"lib{PACKAGE}.so".encode()
     wheel.patch(name + b"\0", name[:-4] + b"X.so\0")  # which nothing has.
 
@@ -777,9 +780,8 @@ def low_entropy(wheel):
 
 @breaks("H509", base="macosx_11_0_arm64")
 def no_signature(wheel):
-    data = bytearray(wheel.files[wheel.library])
-    struct.pack_into("<I", data, load_command(data, 0x1D), 0x29)  # LC_DATA_IN_CODE
-    wheel.files[wheel.library] = bytes(data)
+    with wheel.library_bytes() as data:
+        struct.pack_into("<I", data, load_command(data, 0x1D), 0x29)  # LC_DATA_IN_CODE
 
 
 @breaks("H510", base="macosx_11_0_arm64")

@@ -300,6 +300,24 @@ def pypi(name, requirements, *options, unpacked=False):
     return cached(name, " ".join([*pip[2:], *pins, requirements]), make)
 
 
+def install(python, wheel, *options, **run_options):
+    """Lets a Python's pip choose the wheel by its tag, among all that lie in its folder, and
+    install it. `python` is the words that run it, `options` are pip's, `run_options` those of
+    `run`. --isolated: without the settings of this machine's pip."""
+    pip = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
+    pip += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}", *options]
+    run([*python, *pip, "==".join(wheel.name.split("-")[:2])], **run_options)
+
+
+def smoke(python, **run_options):
+    """Runs the smoke test on a Python, a path; returns what that calls itself, as text."""
+    printed = run([python, SMOKE], **run_options)
+    found = re.search(r" runs on (.+)$", printed, re.MULTILINE)
+    if not found:
+        raise Failure(f"the smoke test did not say what it ran on:\n{printed}")
+    return found.group(1)
+
+
 def check_installed(wheel, folder):
     """Compares what pip left in a folder with a wheel: it may have chosen another one."""
     with zipfile.ZipFile(wheel) as archive:

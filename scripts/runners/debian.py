@@ -6,7 +6,6 @@ installs it with cffi; then the smoke test runs.
 """
 
 import os
-import re
 import shlex
 import sys
 import tempfile
@@ -103,21 +102,14 @@ def run_python(architecture, root, program, pip, options, wheel):
             PYTHONPATH=str(pip),
             TMPDIR=str(folder),
         )
-        requirement = "==".join(wheel.name.split("-")[:2])
-        # --isolated: without the settings of this machine's pip.
-        install = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
-        install += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}", *options]
-        install += [f"--target={installed}", requirement]
+        options = [*options, f"--target={installed}"]
         # The first start of a pip compiles it.
-        common.run([*command, *install], cwd=folder, env=environment, timeout=600)
+        common.install(command, wheel, *options, cwd=folder, env=environment, timeout=600)
         common.check_installed(wheel, installed)
 
         environment["PYTHONPATH"] = str(installed)
-        printed = common.run([python, common.SMOKE], cwd=folder, env=environment)
-    found = re.search(r" runs on (.+)$", printed, re.MULTILINE)
-    if not found:
-        raise common.Failure(f"the smoke test did not say what it ran on:\n{printed}")
-    common.report("installed", f"{found.group(1)} ({by})")
+        name = common.smoke(python, cwd=folder, env=environment)
+    common.report("installed", f"{name} ({by})")
 
 
 def main(architecture, wheel):

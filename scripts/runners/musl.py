@@ -156,18 +156,12 @@ def run_python(musl, python, wheel, folder):
     env = common.environment(PIP_CONFIG_FILE=os.devnull, TMPDIR=str(folder))
     common.run([python, "-m", "venv", "--without-pip", home], env=env)
     python = home / "bin/python"
-    distribution, number = wheel.name.split("-")[:2]
-    install = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
-    install += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}"]
-    install += [f"--find-links={cffi}", f"{distribution}=={number}"]
-    common.run([python, *install], cwd=folder, env={**env, "PYTHONPATH": str(pip)})
+    with_pip = {**env, "PYTHONPATH": str(pip)}
+    common.install([python], wheel, f"--find-links={cffi}", cwd=folder, env=with_pip)
     common.check_installed(wheel, home / "lib/python3.11/site-packages")
 
-    printed = common.run([python, common.SMOKE], cwd=folder, env=env)
-    found = re.search(r" runs on (.+)$", printed, re.MULTILINE)
-    if not found:
-        raise common.Failure(f"the smoke test did not say what it ran on:\n{printed}")
-    common.report("installed", f"{found.group(1)} on musl {musl}")
+    name = common.smoke(python, cwd=folder, env=env)
+    common.report("installed", f"{name} on musl {musl}")
 
 
 def main(architecture, wheel):

@@ -16,7 +16,7 @@ use crate::audit::{self, Place};
 use crate::library;
 use crate::policy;
 use crate::project::{self, read, run, run_to, Project};
-use crate::targets::{Floor, System, Target};
+use crate::targets::{self, Floor, System, Target};
 
 /// The Rust that cargo would use here.
 pub struct Toolchain {
@@ -139,14 +139,28 @@ pub enum Backend {
 
 /// What the builds of all targets share.
 pub struct Builder<'a> {
-    pub project: &'a Project,
-    pub table: &'a [Target],
-    pub toolchain: &'a Toolchain,
+    project: &'a Project,
+    table: Vec<Target>,
+    pub toolchain: Toolchain,
     /// None is the target's own.
-    pub backend: Option<Backend>,
+    backend: Option<Backend>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    pub fn new(project: &'a Project, backend: Option<Backend>) -> Result<Builder<'a>> {
+        Ok(Builder {
+            project,
+            table: targets::load(project)?,
+            toolchain: toolchain()?,
+            backend,
+        })
+    }
+
+    /// The rows that the words name; this machine's for no word.
+    pub fn select(&self, words: &[String]) -> Result<Vec<Target>> {
+        targets::select(&self.table, words, &self.toolchain.host)
+    }
+
     pub fn backend_for(&self, target: &Target) -> Backend {
         // Apple's own tools link for both architectures and for old systems.
         let native = target.system() == System::Macos && cfg!(target_os = "macos");

@@ -2,21 +2,15 @@
 
 use anyhow::{ensure, Result};
 
-use crate::build::{self, Backend, Builder, Std};
+use crate::build::{Backend, Builder, Std};
 use crate::project::Project;
 use crate::say;
-use crate::targets::{self, System};
+use crate::targets::System;
 
 pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Result<()> {
-    let toolchain = build::toolchain()?;
-    let table = targets::load(project)?;
-    let selected = targets::select(&table, words, &toolchain.host)?;
-    let builder = Builder {
-        project,
-        table: &table,
-        toolchain: &toolchain,
-        backend,
-    };
+    let builder = Builder::new(project, backend)?;
+    let toolchain = &builder.toolchain;
+    let selected = builder.select(words)?;
     say!("{}", toolchain.version.lines().next().unwrap_or_default());
     let mut lacking = Vec::new();
     for target in &selected {

@@ -13,25 +13,18 @@ use crate::build::{self, Backend, Builder};
 use crate::progress::{self, Progress};
 use crate::project::{self, read, sha256, Inputs, Project};
 use crate::say;
-use crate::targets::{self, System, Target};
+use crate::targets::{System, Target};
 
 /// Builds the library as wheels carry it, and puts it into the package's lib folder.
 pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) -> Result<()> {
-    let toolchain = build::toolchain()?;
-    let table = targets::load(project)?;
+    let builder = Builder::new(project, backend)?;
     let words: Vec<String> = target.map(str::to_owned).into_iter().collect();
-    let selected = targets::select(&table, &words, &toolchain.host)?;
+    let selected = builder.select(&words)?;
     let [target] = &selected[..] else {
         bail!("the lib folder holds one library: name one target");
     };
     let folder = project.build(&target.triple);
     eprintln!("{}: build", target.triple);
-    let builder = Builder {
-        project,
-        table: &table,
-        toolchain: &toolchain,
-        backend,
-    };
     let library = builder.library(target, &folder)?;
     let mut command = project.command(project.tool("python")?)?;
     command
@@ -147,19 +140,12 @@ struct Run<'a> {
 
 /// Makes a wheel for each of the targets, and prints what came of it.
 pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<()> {
-    let toolchain = build::toolchain()?;
-    let table = targets::load(project)?;
-    let selected = targets::select(&table, words, &toolchain.host)?;
+    let builder = Builder::new(project, options.backend)?;
+    let selected = builder.select(words)?;
     let scratch = project::scratch(&project.build("sdist"))?;
     let sdist = pack_sdist(project, scratch.path())?;
     let tree = unpack(project, &sdist, scratch.path())?;
     let progress = Progress::new(selected.len());
-    let builder = Builder {
-        project,
-        table: &table,
-        toolchain: &toolchain,
-        backend: options.backend,
-    };
     let run = Run {
         project,
         builder: &builder,
@@ -182,13 +168,10 @@ pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<
     } else {
         print(&rows);
     }
-    let failed: Vec<&str> = rows
-        .iter()
-        .filter(|row| row.error.is_some())
-        .map(|row| &*row.target)
-        .collect();
-    ensure!(failed.is_empty(), "no wheel for {}", failed.join(", "));
-    Ok(())
+    progress::ensure_none_failed(
+        "no wheel for",
+        rows.iter().map(|row| (&*row.target, &row.error)),
+    )
 }
 
 fn row(run: &Run, target: &Target) -> Row {
@@ -275,7 +258,13 @@ fn inputs(run: &Run, target: &Target) -> Result<String> {
     inputs.text(&format!("{:?}", run.builder.backend_for(target)));
     inputs.text(&run.builder.toolchain.version);
     inputs.text(&sha256(run.sdist)?);
-    for path in ["rust/xtask/src", "scripts", "ci/requirements.txt"] {
+    for path in [
+        "rust/xtask/src",
+        "scripts/auditwheel_for.py",
+        "scripts/smoke.py",
+        "ci/platforms.toml",
+        "ci/requirements.txt",
+    ] {
         inputs.path(&run.project.root.join(path))?;
     }
     for (name, value) in std::env::vars_os() {

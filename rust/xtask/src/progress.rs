@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
+use anyhow::{ensure, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// What `work` makes of each item, in the items' order; `jobs` at a time, by default as many
@@ -35,6 +36,19 @@ pub fn each<T: Sync, R: Send>(
     let mut results = results.into_inner().unwrap();
     results.sort_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Fails when some targets have an error: with `what` before their names.
+pub fn ensure_none_failed<'a>(
+    what: &str,
+    targets: impl Iterator<Item = (&'a str, &'a Option<String>)>,
+) -> Result<()> {
+    let failed: Vec<&str> = targets
+        .filter(|(_, error)| error.is_some())
+        .map(|(target, _)| target)
+        .collect();
+    ensure!(failed.is_empty(), "{what} {}", failed.join(", "));
+    Ok(())
 }
 
 /// What is under way: a line for each target on a terminal, a line for each stage elsewhere.

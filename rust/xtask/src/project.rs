@@ -263,10 +263,16 @@ pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Resul
     Ok(())
 }
 
+/// The command as a shell takes it.
 fn shown(command: &Command) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
     std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
+        .map(|word| match !word.is_empty() && word.chars().all(plain) {
+            true => word.into_owned(),
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        })
         .collect::<Vec<_>>()
         .join(" ")
 }

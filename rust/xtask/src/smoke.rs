@@ -57,17 +57,10 @@ pub fn run(project: &Project, words: &[String], options: &Options) -> Result<()>
     } else {
         print(&rows);
     }
-    let failed: Vec<&str> = rows
-        .iter()
-        .filter(|row| row.error.is_some())
-        .map(|row| &*row.target)
-        .collect();
-    ensure!(
-        failed.is_empty(),
-        "the wheel does wrong for {}",
-        failed.join(", ")
-    );
-    Ok(())
+    progress::ensure_none_failed(
+        "the wheel does wrong for",
+        rows.iter().map(|row| (&*row.target, &row.error)),
+    )
 }
 
 /// The wheels of dist/, with their rows, in the table's order.
