@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import hello_pyrust
+from hello_pyrust import _native
 
 NAME = "Zo\u00eb \u2603 \U0001f980"
 
@@ -25,6 +26,24 @@ def raises(error, function, *arguments):
     except error as raised:
         return raised
     raise AssertionError("%s raised no %s" % (function.__name__, error.__name__))
+
+
+def layouts(ffi, lib):
+    """Compares CFFI's idea of the structs and enums with that of the library's compiler."""
+    lines = ffi.string(lib.hello_pyrust_layout()).decode("ascii").splitlines()
+    equal(bool(lines), True)
+    for line in lines:
+        words = line.split(" ")
+        kind, name = words[0], "hello_pyrust_" + words[1]
+        equal((line, ffi.sizeof(name), ffi.alignof(name)), (line, int(words[2]), int(words[3])))
+        for member in words[4:]:
+            if kind == "enum":
+                value, number = member.split("=")
+                equal((line, getattr(lib, name + "_" + value)), (line, int(number)))
+            else:
+                field, offset, size = member.split(":")
+                found = dict(ffi.typeof(name).fields)[field]
+                equal((line, found.offset, ffi.sizeof(found.type)), (line, int(offset), int(size)))
 
 
 def main():
@@ -55,6 +74,8 @@ def main():
         equal(guest.greet(), "Hello " + NAME + " from Rust! (visit 1)")
         equal(guest.visits, 1)
     raises(ValueError, guest.greet)
+
+    layouts(_native.ffi, _native.lib)
 
     print(
         "hello_pyrust %s runs on %s %s"

@@ -218,7 +218,8 @@ fn layouts() -> String {
 }
 
 export! {
-    /// The layouts as Rust has them. "Quoted", C:\new\table, é.
+    /// The layouts, measured while it runs: what `hello_pyrust_layout` tells is computed by
+    /// the compiler. "Quoted", C:\new\table, é.
     /// #include <nothing.h>
     /// */ int stray; /* Ends with a backslash \
     fn hello_pyrust_layouts() -> OwnedText {

@@ -78,10 +78,25 @@ def constants():
 
 
 def layouts():
-    seen = set()
+    seen, told = set(), {}
+    for line in ffi.string(lib.hello_pyrust_layout()).decode("ascii").splitlines():
+        words = line.split(" ")
+        kind, name = words[:2]
+        same((name in told, False))
+        told[name] = tuple(int(number) for number in words[2:4])
+        for member in words[4:]:
+            if kind == "enum":
+                value, number = member.split("=")
+                same(((name, value, get(name + "_" + value)), (name, value, int(number))))
+            else:
+                field, offset, size = member.split(":")
+                told[name + "." + field] = (int(offset),)
+                type = dict(ffi.typeof(P + name).fields)[field].type
+                same(((name, field, ffi.sizeof(type)), (name, field, int(size))))
     for line in owned(lib.hello_pyrust_layouts()).splitlines():
         name, numbers = line.split(" ", 1)
         numbers = tuple(int(number) for number in numbers.split())
+        same(((name, told.pop(name)), (name, numbers)))
         if "." in name:
             name, field = name.split(".")
             same(((name, field, ffi.offsetof(P + name, field)), (name, field) + numbers))
@@ -90,6 +105,9 @@ def layouts():
             same(((name, ffi.sizeof(P + name), ffi.alignof(P + name)), (name,) + numbers))
     structs = "Mixed Nested Point Listener"
     same((seen, set((structs + " Small Signed Short Plain Wide Huge").split())))
+    # The ones of ffi.rs are left.
+    same((set(told), set("Bytes Bytes.data Bytes.len BytesMut BytesMut.data BytesMut.len"
+                         " ErrorKind".split())))
     for name in structs.split():
         fields = [field for field, _ in ffi.typeof(P + name).fields]
         assert fields, name
@@ -460,3 +478,31 @@ def test_a_changed_signature_is_noticed_and_nothing_is_written(original, source)
     assert output.splitlines()[-1] == (
         f"error: out of date: {', '.join(GENERATED)}; run `make header`, and commit what it writes"
     )
+
+
+# ---- Rust's layouts and a C compiler's -----------------------------------------------------
+
+
+def test_a_header_whose_struct_is_out_of_order_is_refused(original):
+    header = original.root / GENERATED[0]
+    before = header.read_text()
+    fields = re.findall(r"^  uint64_t (?:bytes|lines);$", before, re.M)
+    assert len(fields) == 2
+    original.edit(header, fields[1], "  uint64_t moved;")
+    original.edit(header, fields[0], fields[1])
+    original.edit(header, "  uint64_t moved;", fields[0])
+    output = refused(original, "lib")
+    header.write_text(before)
+    assert "Rust and C differ" in output and "build/x86_64-unknown-linux-gnu/layout.c" in output
+    assert "'__builtin_offsetof(struct hello_pyrust_Tally, bytes) == 0'" in output, output
+    assert sorted(path.name for path in original.lib.iterdir()) == ["README.md"]
+
+
+def test_a_type_that_tells_no_layout_is_refused(original, source):
+    gate = original.root / "rust/src/ffi.rs"
+    before = gate.read_text()
+    line = re.search(r"    const LAYOUT[^;]*BytesMut<'static>[^;]*;\n", before).group()
+    original.edit(gate, line, "")
+    output = refused(original, "lib")
+    gate.write_text(before)
+    assert "does not tell how hello_pyrust_BytesMut lies in memory" in output

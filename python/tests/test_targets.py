@@ -304,6 +304,21 @@ def test_a_row_is_all_that_a_platform_needs(project, foreign):
 
 
 @pytest.mark.slow
+def test_c_agrees_with_rust_about_every_declaration_elsewhere(project, foreign):
+    """32 bits, and the most significant byte first."""
+    environment = foreign("manylinux_s390x", "win32")
+    shutil.copy(ROOT / "python/tests/declarations.rs", project.source)
+    xtask(project, "header")
+    sizes = []
+    for triple in ["s390x-unknown-linux-gnu", "i686-pc-windows-gnullvm"]:
+        xtask(project, "lib", triple, env=environment)
+        assertions = (project.root / f"build/{triple}/layout.c").read_text()
+        assert assertions.count("offsetof(") == 23
+        sizes += re.findall(r"sizeof\(hello_pyrust_Listener\) == (\d+)", assertions)
+    assert sizes == ["24", "16"]
+
+
+@pytest.mark.slow
 def test_after_an_interruption_many_targets_are_right(project, foreign):
     targets = ["host", "manylinux_s390x", "macosx_arm64", "win_amd64"]
     environment = foreign(*targets)

@@ -11,6 +11,8 @@
 //!   [`BytesMut`], numbers, handles and callbacks.
 //! * [`ABI`] is a fingerprint of all those declarations, computed by the compiler. It
 //!   does not depend on names of arguments, comments, the target or the compiler.
+//! * `hello_pyrust_layout` tells the sizes, alignments and offsets that the compiler chose
+//!   for the target.
 
 #[cfg(all(panic = "abort", not(test)))]
 compile_error!("the gate needs `panic = \"unwind\"`: with \"abort\" a panic ends Python");
@@ -155,6 +157,9 @@ pub unsafe trait Abi {
     /// A hash of what C must know of the type. The same on every target: a struct
     /// counts by the names and types of its fields in their order, `usize` as itself.
     const SHAPE: u64;
+    /// How the type lies in memory on this target, when C sees inside it; and the types that
+    /// it refers to.
+    const LAYOUT: &'static Layout = &Layout::of(&[]);
 }
 
 /// A type that C may pass to Rust.
@@ -210,7 +215,7 @@ pub const fn outgoing<T: Outgoing>() -> u64 {
 }
 
 /// The fingerprint of everything that is exported.
-pub const ABI: u64 = mix_shape(crate::EXPORTS, EXPORTS);
+pub const ABI: u64 = mix_shape(crate::EXPORTS.shape, EXPORTS.shape);
 
 /// `hello_pyrust.abi=`, sixteen hexadecimal digits, NUL: to be found in the bytes of
 /// the library's file on any host, without running it.
@@ -231,6 +236,216 @@ const fn marker() -> [u8; MARKER_PREFIX.len() + 17] {
     }
     text
 }
+
+// ---------------------------------------------------------------------------------
+// The layouts
+
+/// What some functions have in common with C.
+pub struct Exports {
+    pub shape: u64,
+    pub layouts: &'static [&'static Layout],
+}
+
+/// How a type lies in memory.
+pub struct Layout {
+    /// `struct` or `enum`; empty for a type that has no line of its own.
+    pub kind: &'static str,
+    pub name: &'static str,
+    pub shape: u64,
+    pub size: usize,
+    pub align: usize,
+    pub members: &'static [Member],
+    /// What it refers to: the types of fields, arguments and results.
+    pub inner: &'static [&'static Layout],
+}
+
+/// A field of a struct, or a value of an enum.
+pub enum Member {
+    Field(&'static str, usize, usize),
+    Value(&'static str, i128),
+}
+
+impl Layout {
+    /// Of a type without a line that refers to some others.
+    pub const fn of(inner: &'static [&'static Layout]) -> Layout {
+        Layout {
+            kind: "",
+            name: "",
+            shape: 0,
+            size: 0,
+            align: 0,
+            members: &[],
+            inner,
+        }
+    }
+}
+
+/// The offset of a field in bytes. `offset_of!` does it from Rust 1.77 on.
+macro_rules! offset {
+    ($type:ty, $field:ident) => {{
+        const SIZE: usize = ::std::mem::size_of::<$type>();
+        union Numbered {
+            bytes: [u8; SIZE],
+            _aligned: ::std::mem::ManuallyDrop<$type>,
+        }
+        // Each byte holds its number, or eight other bits of it; what is read at the field's
+        // address is then its offset.
+        const fn bits(shift: u32) -> usize {
+            let mut bytes = [0; SIZE];
+            let mut i = 0;
+            while i < SIZE {
+                bytes[i] = (i >> shift) as u8;
+                i += 1;
+            }
+            let place: *const $type = &Numbered { bytes } as *const Numbered as _;
+            (unsafe { *(::std::ptr::addr_of!((*place).$field) as *const u8) }) as usize
+        }
+        bits(0) | bits(8) << 8 | bits(16) << 16
+    }};
+}
+pub(crate) use offset;
+
+/// The layout of a `repr(C)` struct by its fields, for its `Abi`.
+macro_rules! struct_layout {
+    ($type:ty, $name:expr, $($field:ident: $field_type:ty),*) => {
+        &$crate::ffi::Layout {
+            kind: "struct",
+            name: $name,
+            shape: <$type as $crate::ffi::Abi>::SHAPE,
+            size: ::std::mem::size_of::<$type>(),
+            align: ::std::mem::align_of::<$type>(),
+            members: &[$($crate::ffi::Member::Field(
+                stringify!($field),
+                $crate::ffi::offset!($type, $field),
+                ::std::mem::size_of::<$field_type>(),
+            )),*],
+            inner: &[$(<$field_type as $crate::ffi::Abi>::LAYOUT),*],
+        }
+    };
+}
+pub(crate) use struct_layout;
+
+pub const fn layout<T: Abi>() -> &'static Layout {
+    T::LAYOUT
+}
+
+/// The lines of `hello_pyrust_layout`, or how long they are, when there is no room.
+#[derive(Clone, Copy)]
+struct Lines<const ROOM: usize, const TYPES: usize> {
+    text: [u8; ROOM],
+    length: usize,
+    /// The shapes that have their line.
+    seen: [u64; TYPES],
+    types: usize,
+}
+
+impl<const ROOM: usize, const TYPES: usize> Lines<ROOM, TYPES> {
+    const fn of(lists: &[&[&Layout]]) -> Lines<ROOM, TYPES> {
+        let mut lines = Lines {
+            text: [0; ROOM],
+            length: 0,
+            seen: [0; TYPES],
+            types: 0,
+        };
+        let mut i = 0;
+        while i < lists.len() {
+            lines = lines.layouts(lists[i]);
+            i += 1;
+        }
+        lines
+    }
+
+    const fn layouts(mut self, layouts: &[&Layout]) -> Self {
+        let mut i = 0;
+        while i < layouts.len() {
+            self = self.layouts(layouts[i].inner);
+            if !layouts[i].kind.is_empty() {
+                self = self.line(layouts[i]);
+            }
+            i += 1;
+        }
+        self
+    }
+
+    const fn line(mut self, layout: &Layout) -> Self {
+        let mut i = 0;
+        while i < self.types && i < TYPES {
+            if self.seen[i] == layout.shape {
+                return self;
+            }
+            i += 1;
+        }
+        if self.types < TYPES {
+            self.seen[self.types] = layout.shape;
+        }
+        self.types += 1;
+        self = self.word(layout.kind).word(" ").word(layout.name);
+        self = self.word(" ").number(layout.size as i128);
+        self = self.word(" ").number(layout.align as i128);
+        let mut i = 0;
+        while i < layout.members.len() {
+            self = self.word(" ");
+            self = match layout.members[i] {
+                Member::Field(name, offset, size) => {
+                    let before = self.word(name).word(":").number(offset as i128);
+                    before.word(":").number(size as i128)
+                }
+                Member::Value(name, value) => self.word(name).word("=").number(value),
+            };
+            i += 1;
+        }
+        self.word("\n")
+    }
+
+    const fn word(mut self, word: &str) -> Self {
+        let bytes = word.as_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            self = self.byte(bytes[i]);
+            i += 1;
+        }
+        self
+    }
+
+    const fn number(self, value: i128) -> Self {
+        if value < 0 {
+            return self.word("-").number(-value);
+        }
+        let before = if value > 9 {
+            self.number(value / 10)
+        } else {
+            self
+        };
+        before.byte(b'0' + (value % 10) as u8)
+    }
+
+    const fn byte(mut self, byte: u8) -> Self {
+        if self.length < ROOM {
+            self.text[self.length] = byte;
+        }
+        self.length += 1;
+        self
+    }
+}
+
+const LAYOUTS: &[&[&Layout]] = &[crate::EXPORTS.layouts, EXPORTS.layouts];
+/// How many lines there would be, with every repetition.
+const MOST_TYPES: usize = Lines::<0, 0>::of(LAYOUTS).types;
+const LINES_LENGTH: usize = Lines::<0, MOST_TYPES>::of(LAYOUTS).length;
+
+/// `hello_pyrust.layout=`, the lines, NUL: to be found like [`MARKER`].
+#[repr(C)]
+struct Table {
+    prefix: [u8; 20],
+    lines: [u8; LINES_LENGTH],
+    end: u8,
+}
+
+static TABLE: Table = Table {
+    prefix: *b"hello_pyrust.layout=",
+    lines: Lines::<LINES_LENGTH, MOST_TYPES>::of(LAYOUTS).text,
+    end: 0,
+};
 
 // ---------------------------------------------------------------------------------
 // Types that cross
@@ -265,6 +480,7 @@ impl Outgoing for () {
 // A field of a struct only: C passes no array by value.
 unsafe impl<T: Abi, const N: usize> Abi for [T; N] {
     const SHAPE: u64 = mix_shape(mix_shape(named("array", ""), T::SHAPE), N as u64);
+    const LAYOUT: &'static Layout = T::LAYOUT;
 }
 
 unsafe impl Abi for *mut c_void {
@@ -384,11 +600,15 @@ pub struct BytesMut<'a> {
 
 unsafe impl Abi for Bytes<'_> {
     const SHAPE: u64 = mix_shape(named("struct", "Bytes"), <*const u8>::SHAPE);
+    const LAYOUT: &'static Layout =
+        struct_layout!(Bytes<'static>, "Bytes", data: *const u8, len: usize);
 }
 unsafe impl Incoming for Bytes<'_> {}
 
 unsafe impl Abi for BytesMut<'_> {
     const SHAPE: u64 = mix_shape(named("struct", "BytesMut"), <*mut u8>::SHAPE);
+    const LAYOUT: &'static Layout =
+        struct_layout!(BytesMut<'static>, "BytesMut", data: *mut u8, len: usize);
 }
 unsafe impl Incoming for BytesMut<'_> {}
 
@@ -432,12 +652,14 @@ impl BytesMut<'_> {
 // `export_handle` gives it a shape of its own.
 unsafe impl<T: Incoming> Abi for Option<&T> {
     const SHAPE: u64 = mix_shape(named("pointer", "const"), T::SHAPE);
+    const LAYOUT: &'static Layout = T::LAYOUT;
 }
 unsafe impl<T: Incoming> Incoming for Option<&T> {}
 
 // `T *` that the callee fills: `write` does it.
 unsafe impl<T: Abi> Abi for Option<&mut MaybeUninit<T>> {
     const SHAPE: u64 = mix_shape(named("pointer", "out"), T::SHAPE);
+    const LAYOUT: &'static Layout = T::LAYOUT;
 }
 unsafe impl<T: Abi> Incoming for Option<&mut MaybeUninit<T>> {}
 
@@ -477,6 +699,7 @@ macro_rules! callbacks {
                 $(let shape = mix_shape(shape, $argument::SHAPE);)*
                 mix_shape(shape, R::SHAPE)
             };
+            const LAYOUT: &'static Layout = &Layout::of(&[$($argument::LAYOUT,)* R::LAYOUT]);
         }
         unsafe impl<R: Incoming, $($argument: Abi),*> Incoming
             for Option<extern "C" fn($($argument),*) -> R> {}
@@ -514,14 +737,20 @@ macro_rules! export {
 
         /// The shapes of the functions above. Unused means: not part of the fingerprint.
         #[deny(dead_code)]
-        pub(crate) const EXPORTS: u64 = {
-            let shape = $crate::ffi::named("exports", "");
-            $(
-                let shape = $crate::ffi::mix(shape, stringify!($name));
-                $(let shape = $crate::ffi::mix_shape(shape, $crate::ffi::incoming::<$type>());)*
-                let shape = $crate::ffi::mix_shape(shape, $crate::ffi::outgoing::<$result>());
-            )*
-            shape
+        pub(crate) const EXPORTS: $crate::ffi::Exports = $crate::ffi::Exports {
+            shape: {
+                let shape = $crate::ffi::named("exports", "");
+                $(
+                    let shape = $crate::ffi::mix(shape, stringify!($name));
+                    $(let shape = $crate::ffi::mix_shape(shape, $crate::ffi::incoming::<$type>());)*
+                    let shape = $crate::ffi::mix_shape(shape, $crate::ffi::outgoing::<$result>());
+                )*
+                shape
+            },
+            layouts: &[$(
+                $($crate::ffi::layout::<$type>(),)*
+                $crate::ffi::layout::<$result>(),
+            )*],
         };
     };
 }
@@ -553,6 +782,8 @@ macro_rules! export_struct {
                 )*
                 shape
             };
+            const LAYOUT: &'static $crate::ffi::Layout =
+                $crate::ffi::struct_layout!($name, stringify!($name), $($field: $type),*);
         }
     };
 }
@@ -584,6 +815,18 @@ macro_rules! export_enum {
                     let shape = $crate::ffi::mix_shape(shape, $name::$value as u64);
                 )*
                 shape
+            };
+            const LAYOUT: &'static $crate::ffi::Layout = &$crate::ffi::Layout {
+                kind: "enum",
+                name: stringify!($name),
+                shape: <$name as $crate::ffi::Abi>::SHAPE,
+                size: ::std::mem::size_of::<$name>(),
+                align: ::std::mem::align_of::<$name>(),
+                members: &[$($crate::ffi::Member::Value(
+                    stringify!($value),
+                    $name::$value as i128,
+                )),*],
+                inner: &[],
             };
         }
     };
@@ -622,6 +865,17 @@ export! {
     fn hello_pyrust_abi() -> Text<'static> {
         let digits = &MARKER[MARKER_PREFIX.len()..];
         Ok(Text(digits.as_ptr().cast(), PhantomData))
+    }
+
+    /// How the structs and enums that cross lie in memory, as the compiler of this library
+    /// laid them out; for tests that compare it with a C compiler's or CFFI's idea. Text in
+    /// static memory, never to be freed. It has a line for each type, with names as in Rust
+    /// and numbers in decimal, sizes and offsets in bytes:
+    ///
+    ///     struct <name> <size> <alignment> <field>:<offset>:<size> ...
+    ///     enum <name> <size> <alignment> <value's name>=<value> ...
+    fn hello_pyrust_layout() -> Text<'static> {
+        Ok(Text(TABLE.lines.as_ptr().cast(), PhantomData))
     }
 
     /// The error of the last call that failed on this thread, which is then forgotten.

@@ -177,9 +177,20 @@ static void guests(void) {
     hello_pyrust_guest_free(NULL);
 }
 
+static void layouts(void) {
+    char line[100];
+    snprintf(line, sizeof line, "struct Tally %u %u bytes:0:8 lines:%u:8 encoding:%u:1\n",
+             (unsigned)sizeof(hello_pyrust_Tally),
+             (unsigned)offsetof(struct { char c; hello_pyrust_Tally tally; }, tally),
+             (unsigned)offsetof(hello_pyrust_Tally, lines),
+             (unsigned)offsetof(hello_pyrust_Tally, encoding));
+    CHECK(strstr(hello_pyrust_layout(), line) != NULL);
+}
+
 int main(int argc, char **argv) {
     (void)argv;
     abi();
+    layouts();
     texts();
     bytes();
     panics();

@@ -13,6 +13,7 @@ use fat_macho::FatWriter;
 use serde::Deserialize;
 
 use crate::audit::{self, Place};
+use crate::layout;
 use crate::library;
 use crate::policy;
 use crate::project::{self, read, run, run_to, Project};
@@ -241,6 +242,7 @@ impl<'a> Builder<'a> {
         }
         let library = artefact(project, &mut command, &flags, folder)?;
         check(target, &library)?;
+        layout::check(project, target, &library, folder)?;
         Ok(library)
     }
 

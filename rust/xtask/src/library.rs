@@ -147,6 +147,14 @@ pub fn fingerprints(data: &[u8], module: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The text after `<module>.layout=` in a library's file, up to NUL.
+pub fn layout(data: &[u8], module: &str) -> Option<String> {
+    let marker = format!("{module}.layout=");
+    let at = memchr::memmem::find(data, marker.as_bytes())? + marker.len();
+    let text = &data[at..at + memchr::memchr(0, &data[at..])?];
+    String::from_utf8(text.to_vec()).ok()
+}
+
 /// A file's bytes, in one byte order, read within their bounds.
 #[derive(Clone, Copy)]
 struct Bytes<'a> {

@@ -6,6 +6,7 @@ mod doctor;
 #[cfg(test)]
 mod fuzz;
 mod header;
+mod layout;
 mod library;
 mod pipeline;
 mod policy;

@@ -1,0 +1,183 @@
+//! Rust's idea of every struct and enum that crosses, for one target, against the idea that a
+//! C compiler for that target has of them from the header.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{ensure, Context, Result};
+
+use crate::library;
+use crate::project::{self, read, Project};
+use crate::targets::Target;
+
+/// Fails where the two differ, or where the library leaves out a type of the header. `folder`
+/// gets the C file and the compiler's log.
+pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) -> Result<()> {
+    let module = &project.module;
+    let header = project.rust.join(format!("include/{module}.h"));
+    let data =
+        std::fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
+    let table = library::layout(&data, module).with_context(|| {
+        format!(
+            "{} holds no `{module}.layout=`, the text of {module}_layout",
+            library.display()
+        )
+    })?;
+    let missing: Vec<String> = types(&read(&header)?)
+        .difference(&named(&table, module))
+        .cloned()
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "{module}_layout does not tell how {} lies in memory: declare it with export_struct! or \
+         export_enum!, or give its `Abi` a LAYOUT; then run `make header`",
+        missing.join(", ")
+    );
+
+    let source = folder.join("layout.c");
+    project::write(&source, assertions(&table, module)?)?;
+    let log = folder.join("log");
+    let scratch = project::scratch(folder)?;
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .args([
+            "-m",
+            "ziglang",
+            "cc",
+            "-std=c11",
+            "-target",
+            &zig_target(&target.triple),
+        ])
+        .arg("-I")
+        .arg(project.rust.join("include"))
+        .arg("-c")
+        .arg(&source)
+        .arg("-o")
+        .arg(scratch.path().join("layout.o"));
+    project::run(&mut command, &log).with_context(|| {
+        format!(
+            "Rust and C differ about what crosses, for {}: run `make header`, then look at {}",
+            target.triple,
+            project.relative(&source)
+        )
+    })
+}
+
+/// The structs and enums whose insides the header shows.
+fn types(header: &str) -> BTreeSet<String> {
+    header
+        .lines()
+        .filter_map(|line| {
+            let line = line.strip_prefix("typedef ").unwrap_or(line);
+            let (keyword, rest) = line.split_once(' ')?;
+            let name = rest.trim_end_matches(" {");
+            let is_definition = match keyword {
+                "struct" | "union" => rest.ends_with(" {"),
+                "enum" => !rest.ends_with(';'),
+                _ => false,
+            };
+            is_definition.then(|| name.to_owned())
+        })
+        .collect()
+}
+
+fn named(table: &str, module: &str) -> BTreeSet<String> {
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .map(|name| format!("{module}_{name}"))
+        .collect()
+}
+
+/// A C file that compiles where the header says what the table says.
+fn assertions(table: &str, module: &str) -> Result<String> {
+    let mut c = format!("// Rust's layouts, for a C compiler to check.\n#include \"{module}.h\"\n");
+    let mut assert = |what: String, value: &str| {
+        c += &format!("_Static_assert({what} == {value}, \"in Rust: {value}\");\n");
+    };
+    for line in table.lines() {
+        let unknown =
+            || format!("{module}_layout says {line:?}, which its comment does not explain");
+        let mut words = line.split(' ');
+        let mut word = || words.next().with_context(unknown);
+        let (kind, name, size, align) = (word()?, word()?, word()?, word()?);
+        let name = format!("{module}_{name}");
+        assert(format!("sizeof({name})"), size);
+        assert(format!("_Alignof({name})"), align);
+        for member in words {
+            if kind == "enum" {
+                let (value, number) = member.split_once('=').with_context(unknown)?;
+                assert(format!("{name}_{value}"), number);
+            } else {
+                let mut parts = member.split(':');
+                let mut part = || parts.next().with_context(unknown);
+                let (field, offset, size) = (part()?, part()?, part()?);
+                assert(format!("offsetof({name}, {field})"), offset);
+                assert(format!("sizeof((({name} *)0)->{field})"), size);
+            }
+        }
+    }
+    Ok(c)
+}
+
+/// What zig calls a target of Rust's: architecture, system, ABI.
+fn zig_target(triple: &str) -> String {
+    let (arch, system) = triple.split_once('-').unwrap_or((triple, ""));
+    let arch = match arch {
+        "i686" => "x86",
+        "armv7" => "arm",
+        "riscv64gc" => "riscv64",
+        other => other,
+    };
+    let system = match system
+        .split_once('-')
+        .map_or(system, |(_vendor, rest)| rest)
+    {
+        "darwin" => "macos",
+        "windows-gnullvm" | "windows-msvc" => "windows-gnu", // one C ABI
+        other => other,
+    };
+    format!("{arch}-{system}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_that_a_header_defines() {
+        let header = "enum m_A\n#if x\n : uint8_t\n {\ntypedef enum m_A m_A;\n\
+                      typedef struct m_B {\ntypedef struct m_C m_C;\nstruct m_D *f(struct m_D *d);\n";
+        let found: Vec<_> = types(header).into_iter().collect();
+        assert_eq!(found, ["m_A", "m_B"]);
+    }
+
+    #[test]
+    fn a_table_becomes_assertions() {
+        let table = "struct S 8 4 a:0:4 b:4:1\nenum E 1 1 A=-1\n";
+        let c = assertions(table, "m").unwrap();
+        for text in [
+            "sizeof(m_S) == 8,",
+            "_Alignof(m_S) == 4,",
+            "offsetof(m_S, b) == 4,",
+            "sizeof(((m_S *)0)->b) == 1,",
+            "m_E_A == -1,",
+        ] {
+            assert!(c.contains(text), "{text} in {c}");
+        }
+        assert!(assertions("struct S\n", "m").is_err());
+    }
+
+    #[test]
+    fn zigs_names_of_targets() {
+        let names = [
+            ("armv7-unknown-linux-musleabihf", "arm-linux-musleabihf"),
+            ("i686-pc-windows-gnullvm", "x86-windows-gnu"),
+            ("aarch64-apple-darwin", "aarch64-macos"),
+            ("s390x-unknown-linux-gnu", "s390x-linux-gnu"),
+        ];
+        for (rust, zig) in names {
+            assert_eq!(zig_target(rust), zig);
+        }
+    }
+}
