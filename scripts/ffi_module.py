@@ -2,7 +2,9 @@
 
 Usage: ffi_module.py MODULE VERSION ABI DECLARATIONS FOLDER
 
-`xtask header` calls it with the declarations that cbindgen wrote.
+`xtask header` calls it with the declarations that cbindgen wrote. For a library in another
+language, DECLARATIONS are those of its header, without directives of the preprocessor, and
+ABI is its fingerprint, or '' when it offers none.
 """
 
 import keyword

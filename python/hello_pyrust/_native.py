@@ -33,6 +33,15 @@ def _load():
         lib = ffi.dlopen(PATH)
     except OSError as error:
         raise ImportError("the library %s cannot be loaded: %s. %s" % (PATH, error, REMEDY))
+    if not ABI:  # A library that is not Rust's, and offers no fingerprint.
+        try:
+            for name in dir(lib):
+                getattr(lib, name)
+        except (AttributeError, ffi.error) as error:
+            raise ImportError(
+                "the library lacks what its header declares: %s. %s" % (error, REMEDY)
+            )
+        return lib
     try:
         # Safe to call whatever the library is: it takes nothing, and returns static text.
         abi = ffi.string(lib.hello_pyrust_abi()).decode("ascii")

@@ -393,6 +393,72 @@ def test_any_build_command_can_stand_for_cargo(project, built, no_cargo):
     assert "needs both" in text
 
 
+C_HEADER = """\
+typedef struct hello_pyrust_Size {
+    uint8_t kind; double width; int64_t height;
+} hello_pyrust_Size;
+typedef enum hello_pyrust_Kind { hello_pyrust_Kind_None = 3 } hello_pyrust_Kind;
+double hello_pyrust_size_area(const hello_pyrust_Size *size);
+uint32_t hello_pyrust_size_count(void);
+"""
+C_SOURCE = """\
+#include "hello_pyrust.h"
+double hello_pyrust_size_area(const hello_pyrust_Size *size) { return size->width * size->height; }
+"""
+C_PACKAGE = """\
+from ._native import ffi, lib
+
+def area(width, height):
+    return lib.hello_pyrust_size_area(ffi.new("hello_pyrust_Size *", (0, width, height)))
+"""
+
+
+def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
+    """What is checked then: the exports at import, and the layouts by the script."""
+    c = tmp_path / "c"
+    c.mkdir()
+    header, source = c / f"{PACKAGE}.h", c / "size.c"
+    header.write_text(f"#include <stdint.h>\n{C_HEADER}")
+    (c / "declarations.h").write_text(C_HEADER)
+    source.write_text(C_SOURCE + "uint32_t hello_pyrust_size_count(void) { return 7; }\n")
+    package = project.python / PACKAGE
+    command = [ROOT / "scripts/ffi_module.py", PACKAGE, "0.1.0", "", c / "declarations.h", package]
+    run(sys.executable, *command, cwd=tmp_path)
+    output = tmp_path / "c/libsize.so"
+    project.edit(
+        project.python / "setup.cfg",
+        "# [build_library]\n# command = make -C ../c\n# output = ../c/libhello_pyrust.so",
+        "[build_library]\n"
+        f"command = {shutil.which('cc')} -shared -fPIC {source} -o {output}\noutput = {output}",
+    )
+    # The public API is the package's own, and so are the ways to report an error.
+    (package / "__init__.py").write_text(C_PACKAGE)
+    native = package / "_native.py"
+    native.write_text(native.read_text().split("\nERRORS = {")[0])
+    wheel = project.wheel(env=failing_cargo.environment)
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    environment = clean_environment(PYTHONPATH=str(installed))
+    area = [sys.executable, "-c", f"import {PACKAGE}; print({PACKAGE}.area(2, 3))"]
+    assert run(*area, cwd=tmp_path, env=environment) == "6.0\n"
+
+    layouts = [sys.executable, ROOT / "scripts/layouts.py", installed / PACKAGE, header.name]
+    check = f'"$@" > {c}/layouts.c && cc -I {c} -c {c}/layouts.c -o {c}/layouts.o'
+    shell = ["sh", "-c", check, "sh", *layouts]
+    run(*shell, cwd=tmp_path, env=environment)
+    header.write_text(header.read_text().replace("uint8_t kind; double", "double"))
+    assert "has no member named" in run(*shell, cwd=tmp_path, env=environment, fails=True)
+    header.write_text(f"#include <stdint.h>\n{C_HEADER.replace('= 3', '= 4')}")
+    assert "in CFFI: 3" in run(*shell, cwd=tmp_path, env=environment, fails=True)
+
+    source.write_text(C_SOURCE)
+    with zipfile.ZipFile(project.wheel(env=failing_cargo.environment)) as archive:
+        archive.extractall(installed)
+    text = run(*area, cwd=tmp_path, env=environment, fails=True)
+    assert "ImportError" in text and "hello_pyrust_size_count" in text
+
+
 # ---- Where it stands, and who disturbs it ------------------------------------------------
 
 

@@ -819,11 +819,16 @@ impl<'a> Judge<'a> {
             let line = text.lines().find_map(|line| line.strip_prefix("ABI = '"))?;
             Some(line.trim_end_matches('\'').to_owned())
         });
-        let abi = abi.unwrap_or_default();
-        if !natives.is_empty() && contents.fingerprints != BTreeSet::from([abi.clone()]) {
+        // A library that is not Rust's may offer no fingerprint; the module says so, then.
+        let expected = abi.clone().map(|abi| match abi.is_empty() {
+            true => BTreeSet::new(),
+            false => BTreeSet::from([abi]),
+        });
+        if !natives.is_empty() && expected.as_ref() != Some(&contents.fingerprints) {
             let found: Vec<&str> = contents.fingerprints.iter().map(String::as_str).collect();
             let text = format!(
-                "it is for the ABI {abi:?}, and the library says {:?}",
+                "it is for the ABI {:?}, and the library says {:?}",
+                abi.unwrap_or_default(),
                 found.join(", ")
             );
             self.add(&policy::A603, Some(&ffi), text);
