@@ -14,6 +14,8 @@ BACKEND ?=
 # What `make audit` judges.
 FILES ?=
 RELEASE ?=
+# Whether `make sdist` packs the crates that the crate depends on.
+VENDOR ?=
 
 BIN := .venv/bin
 CARGO ?= cargo
@@ -55,8 +57,8 @@ doctor: venv ## Say what would build TARGETS here, and what is missing
 	$(XTASK) doctor $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: sdist
-sdist: venv ## Pack the source distribution into dist/
-	$(XTASK) sdist
+sdist: venv ## Pack the source distribution into dist/ (VENDOR=1: with every crate it needs)
+	$(XTASK) sdist $(if $(VENDOR),--vendor)
 
 ##@ Develop
 

@@ -67,22 +67,27 @@ def generated(name):
 
 def files_below(folder, skip=()):
     """Every file as {name below the folder, with slashes: path}, but hidden ones, editors'
-    backups, and what builds leave. `skip`: folders right below to leave out."""
+    backups, and what builds leave; of what `cargo vendor` left, every file, since cargo
+    checks them against its list. `skip`: folders right below to leave out."""
     found = {}
+    vendored = None
     for parent, folders, names in os.walk(folder, followlinks=True):
-        if "CACHEDIR.TAG" in names:  # https://bford.info/cachedir/; cargo's target folder
-            folders[:] = []
+        if ".cargo-checksum.json" in names:
+            vendored = parent + os.sep
+        whole = vendored is not None and (parent + os.sep).startswith(vendored)
+        if not whole and "CACHEDIR.TAG" in names:
+            folders[:] = []  # https://bford.info/cachedir/; cargo's target folder
             continue
         folders[:] = [
             name
             for name in folders
-            if (name[0] != "." or name == ".cargo")
-            and name not in ("target", "__pycache__")
-            and not (parent == folder and name in skip)
+            if whole
+            or (name[0] != "." or name == ".cargo")
+            and name != "__pycache__"
+            and not (parent == folder and name in ("target",) + skip)
         ]
         for name in names:
-            hidden = name[0] == "." and name != ".cargo-checksum.json"  # of `cargo vendor`
-            if not hidden and not name.endswith(("~", ".pyc", ".tmp")):
+            if whole or not (name[0] == "." or name.endswith(("~", ".pyc", ".tmp"))):
                 path = os.path.join(parent, name)
                 found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
     return found
@@ -91,6 +96,8 @@ def files_below(folder, skip=()):
 def sdist_files():
     """Everything in the sdist but PKG-INFO, as {name: path}."""
     names = ["LICENSE", "README.md", "platform_tag.py", "pyproject.toml", "setup.cfg", "setup.py"]
+    if CRATE == "rust" and os.path.isfile(".cargo/config.toml"):
+        names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
     found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}
     for name, path in files_below(PACKAGE, skip=("lib",)).items():
         found[PACKAGE + "/" + name] = path

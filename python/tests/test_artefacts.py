@@ -202,6 +202,98 @@ def test_uv_installs_the_sdist_and_the_editable_project(version, request, sdist,
         assert run(python, "-c", code, **options).strip() == f"Hello Python {text}"
 
 
+# ---- The sdist with every crate -----------------------------------------------------------
+
+# `cc` has a folder named target and hidden files, which cargo wants to find; what only
+# Windows needs is vendored as well.
+DEPENDENCIES = """
+[dependencies]
+itoa = "=1.0.15"
+cc = "=1.2.16"
+[target.'cfg(windows)'.dependencies]
+windows-link = "=0.1.3"
+"""
+WITHOUT_NETWORK = ["unshare", "--net", "--map-root-user", "--"]
+
+
+@pytest.fixture(scope="module")
+def vendored(tmp_path_factory):
+    """A project whose crate depends on others, and its vendored sdist."""
+    project = Project(tmp_path_factory.mktemp("vendored") / "project")
+    project.edit(project.root / "rust/Cargo.toml", "[dependencies]", DEPENDENCIES)
+    project.edit(
+        project.source,
+        'format!("Hello {who} from Rust!")',
+        'format!("Hello {who} from Rust {}!", itoa::Buffer::new().format(7u8))',
+    )
+    run("cargo", "generate-lockfile", cwd=project.root / "rust")
+    xtask(project, "sdist", "--vendor")
+    return project, next((project.root / "dist").iterdir())
+
+
+def test_a_vendored_sdist_holds_every_crate(vendored, tmp_path):
+    project, sdist = vendored
+    names = members(sdist)
+    for crate in ("itoa", "cc", "windows-link"):
+        assert f"rust/vendor/{crate}/.cargo-checksum.json" in names
+    assert ".cargo/config.toml" in names
+    assert "shlex" in " ".join(names), "what a dependency depends on"
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path)
+    (tree,) = tmp_path.iterdir()
+    settings = (tree / ".cargo/config.toml").read_text()
+    assert "://" not in settings and str(project.root) not in settings
+    # All of it, and nothing else, comes from what is packed.
+    run(sys.executable, "setup.py", "sdist", cwd=tree)
+    assert members(next((tree / "dist").iterdir())) == names
+    xtask(project, "audit", sdist)
+
+
+def test_a_vendored_sdist_has_the_same_bytes_anywhere(vendored, tmp_path):
+    project, sdist = vendored
+    other = tmp_path / "another folder"
+    shutil.copytree(project.root, other, symlinks=True)
+    shutil.rmtree(other / "build")
+    shutil.rmtree(other / "dist")
+    run(
+        *["sh", "-c", 'umask 077 && "$@"', "sh", *XTASK, "--", "sdist", "--vendor"],
+        cwd=other,
+        env=clean_environment(TZ="Asia/Kolkata"),
+    )
+    assert next((other / "dist").iterdir()).read_bytes() == sdist.read_bytes()
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.13"])
+def test_a_vendored_sdist_is_installed_without_a_network(vendored, version, request, tmp_path):
+    project, sdist = vendored
+    done = subprocess.run([*WITHOUT_NETWORK, "true"], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no network namespace can be made: {done.stderr.strip()}")
+    venv = named_interpreter(request.config, version).environment(tmp_path / "venv")
+    venv.pip("install", "--quiet", "setuptools", "wheel", "cffi")
+    environment = clean_environment(CARGO_HOME=str(tmp_path / "empty"))
+    words = [*WITHOUT_NETWORK, venv.python, "-m", "pip", "install", "--no-index", "--no-deps"]
+    words += ["--no-build-isolation", "--no-cache-dir"]
+    options = {"cwd": tmp_path, "env": environment}
+
+    # The plain one needs its crates from the network: there is none.
+    xtask(project, "sdist")
+    (plain,) = (project.root / "dist").iterdir()
+    plain = shutil.move(plain, tmp_path / plain.name)
+    assert "cargo failed" in run(*words, plain, **options, fails=True)
+    xtask(project, "sdist", "--vendor")
+    assert sdist.stat().st_size > 2 * plain.stat().st_size
+
+    run(*words, sdist, **options)
+    assert venv.greeting() == "Hello Python from Rust 7!"
+
+
+def test_a_crate_without_dependencies_needs_no_vendored_sdist(project, sdist):
+    assert "builds without a network" in xtask(project, "sdist", "--vendor")
+    (made,) = (project.root / "dist").iterdir()
+    assert members(made) == members(sdist)
+
+
 # ---- The crate and the tool --------------------------------------------------------------
 
 

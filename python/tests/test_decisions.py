@@ -497,11 +497,14 @@ def test_odd_names_in_the_crate(project):
     (vendored / ".cargo-checksum.json").write_text("{}")
     (project.root / "rust/fuzz").mkdir()
     (project.root / "rust/fuzz/CACHEDIR.TAG").write_text("")
+    (source / "target").mkdir()
+    (source / "target/mod.rs").write_text("")
     project.setup("build_library", "--inplace")
     text = project.setup("sdist")
     with tarfile.open(next((project.python / "dist").iterdir()), errors="surrogateescape") as tar:
         names = [name.split("/", 1)[1] for name in tar.getnames()]
     assert "rust/src/linked/more.rs" in names, text
+    assert "rust/src/target/mod.rs" in names, "a module of that name is no build folder"
     assert "rust/vendor/tiny/.cargo-checksum.json" in names
     assert not [name for name in names if "fuzz" in name]
 

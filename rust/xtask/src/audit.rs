@@ -438,6 +438,12 @@ impl<'a> Judge<'a> {
     /// What holds for the members of any archive.
     fn members<'m>(&mut self, members: impl Iterator<Item = &'m Member>) {
         let mut names = BTreeMap::new();
+        let members: Vec<&Member> = members.collect();
+        // `cargo vendor` keeps whatever its authors packed, and cargo wants all of it.
+        let vendored: Vec<&str> = members
+            .iter()
+            .filter_map(|member| member.name.strip_suffix(".cargo-checksum.json"))
+            .collect();
         for member in members {
             let name = Some(&*member.name);
             if !is_plain(member.name.strip_suffix('/').unwrap_or(&member.name)) {
@@ -489,7 +495,8 @@ impl<'a> Judge<'a> {
                 || policy::LEFTOVER_ENDS
                     .iter()
                     .any(|end| member.name.ends_with(end));
-            if leftover {
+            let kept = |folder: &&str| member.name.starts_with(folder);
+            if leftover && !vendored.iter().any(kept) {
                 self.add(&policy::R207, name, "it is a leftover");
             }
         }
@@ -981,7 +988,8 @@ impl<'a> Judge<'a> {
         let context = self.context;
         for name in files.keys() {
             // `make sdist` writes the one; the others come with a vendored sdist.
-            let generated = name == "PKG-INFO" || name.starts_with("rust/vendor/");
+            let generated = ["PKG-INFO", ".cargo/config.toml"].contains(&&**name)
+                || name.starts_with("rust/vendor/");
             if !context.sources.contains_key(name) && !generated {
                 self.add(&policy::S703, Some(name), "it does not belong in the sdist");
             }

@@ -118,7 +118,11 @@ enum Verb {
         backend: Option<Backend>,
     },
     /// Pack the source distribution, into dist/
-    Sdist,
+    Sdist {
+        /// With every crate that rust/Cargo.lock names, so that it builds without a network
+        #[arg(long)]
+        vendor: bool,
+    },
 }
 
 fn run(cli: Cli) -> Result<()> {
@@ -156,7 +160,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Rules { write, check } => rules::run(&project, write, check),
         Verb::Targets { write, check } => targets::show(&project, write, check),
         Verb::Doctor { targets, backend } => doctor::run(&project, &targets, backend),
-        Verb::Sdist => pipeline::sdist(&project),
+        Verb::Sdist { vendor } => pipeline::sdist(&project, vendor),
     }
 }
 

@@ -47,10 +47,14 @@ pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) ->
     Ok(())
 }
 
-/// Packs the sdist into dist/.
-pub fn sdist(project: &Project) -> Result<()> {
+/// Packs the sdist into dist/. `vendor`: with every crate that Cargo.lock names inside, so
+/// that it builds without a network.
+pub fn sdist(project: &Project, vendor: bool) -> Result<()> {
     let scratch = project::scratch(&project.build("sdist"))?;
-    let sdist = pack_sdist(project, scratch.path())?;
+    let mut sdist = pack_sdist(project, scratch.path())?;
+    if vendor {
+        sdist = pack_vendored(project, &sdist, scratch.path())?;
+    }
     check_metadata(project, [&sdist])?;
     let path = publish(project, &sdist)?;
     remove_published(project, |name| {
@@ -69,20 +73,40 @@ fn pack_sdist(project: &Project, folder: &Path) -> Result<PathBuf> {
         project.relative(&ffi),
         project.version
     );
+    setup_sdist(project, &project.python, folder)
+}
+
+fn setup_sdist(project: &Project, tree: &Path, folder: &Path) -> Result<PathBuf> {
     let mut command = project.command(project.tool("python")?)?;
     command
-        .current_dir(&project.python)
-        .args([
-            "setup.py",
-            "--quiet",
-            "sdist",
-            "--formats",
-            "gztar",
-            "--dist-dir",
-        ])
+        .current_dir(tree)
+        .args(["setup.py", "--quiet", "sdist", "--formats", "gztar"])
+        .arg("--dist-dir")
         .arg(folder);
     project::run(&mut command, &project.build("sdist").join("log"))?;
     only(folder, ".tar.gz")
+}
+
+/// The sdist with rust/vendor, and with cargo's settings for it in a file of their own, above
+/// the crate: whatever the crate's .cargo/config.toml says stays as it is.
+fn pack_vendored(project: &Project, plain: &Path, folder: &Path) -> Result<PathBuf> {
+    let tree = unpack(project, plain, folder)?;
+    let settings = folder.join("vendor.toml");
+    let mut command = build::cargo(project)?;
+    command
+        .current_dir(&tree)
+        // A mirror that cargo is told to use here is used; its name gets nowhere.
+        .args(["vendor", "--locked", "--respect-source-config"])
+        .args(["--manifest-path", "rust/Cargo.toml", "rust/vendor"]);
+    let log = project.build("sdist").join("log");
+    project::run_to(&mut command, &log, Some(&settings))?;
+    if !tree.join("rust/vendor").is_dir() {
+        eprintln!("rust/Cargo.lock names no other crate: the plain sdist builds without a network");
+        return Ok(plain.to_owned());
+    }
+    let text = read(&settings)?;
+    project::write(&tree.join(".cargo/config.toml"), text)?;
+    setup_sdist(project, &tree, &folder.join("vendored"))
 }
 
 /// What a finished wheel was made of, beside the build; never in the wheel.
