@@ -60,6 +60,10 @@ doctor: venv ## Say what would build TARGETS here, and what is missing
 sdist: venv ## Pack the source distribution into dist/ (VENDOR=1: with every crate it needs)
 	$(XTASK) sdist $(if $(VENDOR),--vendor)
 
+.PHONY: reproduce
+reproduce: sdist wheels ## Build TARGETS and the sdist in a second clone, and compare the bytes
+	$(BIN)/python scripts/reproduce.py $(if $(BACKEND),--backend $(BACKEND)) $(TARGETS)
+
 ##@ Develop
 
 .PHONY: dev

@@ -1,0 +1,119 @@
+"""Builds this commit a second time, in another clone and otherwise than here, and compares
+what comes of it with dist/, byte by byte.
+
+    reproduce.py [--backend B] TARGET…
+
+The other clone has another folder, other times, umask, time zone and number of jobs, and
+its own tools and caches of zig. Exit code 1 when a file differs.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG_AGO = 1_000_000_000  # seconds since 1970
+
+
+def git(*words):
+    return subprocess.check_output(["git", *words], cwd=ROOT, text=True).strip()
+
+
+def build_elsewhere(clone, targets, backend):
+    """Clones the commit, and builds the sdist and the targets' wheels there."""
+    subprocess.run(
+        ["git", "clone", "--quiet", "--no-hardlinks", ROOT, clone], check=True, umask=0o077
+    )
+    for path in clone.rglob("*"):
+        if not path.is_symlink():
+            os.utime(path, (LONG_AGO, LONG_AGO))
+    # What make tells its recipes is of the run that called this script.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "SOURCE_DATE_EPOCH"}
+    }
+    environment.update(
+        TZ="Pacific/Kiritimati",
+        ZIG_GLOBAL_CACHE_DIR=str(clone / "build/zig"),
+        CARGO_ZIGBUILD_CACHE_DIR=str(clone / "build/zigbuild"),
+    )
+    words = [f"TARGETS={' '.join(targets)}", f"BACKEND={backend}", "JOBS=1", f"PYTHON={PYTHON}"]
+    subprocess.run(
+        ["make", "sdist", "wheels", *words], cwd=clone, env=environment, check=True, umask=0o077
+    )
+
+
+# The Python that .venv was made of: that of .venv goes with it.
+PYTHON = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def contents(path):
+    """The members of an archive, in their order: [(name, hash of all that is said of it)]"""
+    found = []
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                facts = repr((info.date_time, info.external_attr, info.compress_type))
+                found.append((info.filename, facts, archive.read(info)))
+    else:
+        with tarfile.open(path) as archive:
+            for info in archive:
+                facts = repr(sorted(info.get_info().items()))
+                file = archive.extractfile(info)
+                found.append((info.name, facts, file.read() if file else b""))
+    return [(name, facts + hashlib.sha256(data).hexdigest()) for name, facts, data in found]
+
+
+def difference(one, other):
+    """What differs in two archives; None when they have the same bytes."""
+    if one.read_bytes() == other.read_bytes():
+        return None
+    ours, theirs = contents(one), contents(other)
+    names = sorted({name for name, _ in set(ours) ^ set(theirs)})
+    return ", ".join(names) or "the order of the members, or how they are packed"
+
+
+def compare(folder, other):
+    """Prints a row for each file of `other`. How many differ from those in `folder`?"""
+    differ = 0
+    files = sorted(other.iterdir())
+    width = max(len(file.name) for file in files)
+    for file in files:
+        here = folder / file.name
+        found = difference(here, file) if here.is_file() else f"not in {folder.name}/"
+        differ += found is not None
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        print(f"  {file.name:<{width}}  {sha256[:16]}  {'same' if found is None else 'DIFFERENT'}")
+        if found:
+            print(f"    {found}")
+    return differ
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="+", metavar="TARGET")
+    parser.add_argument("--backend", default="", help="what calls cargo, as in `make wheels`")
+    options = parser.parse_args()
+    changed = git("status", "--porcelain")
+    if changed:
+        sys.exit(f"error: a clone has what is committed. Commit these, or stash them:\n{changed}")
+    with tempfile.TemporaryDirectory(prefix="reproduce ") as folder:
+        clone = Path(folder, "another clone")
+        try:
+            build_elsewhere(clone, options.targets, options.backend)
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"error: the other clone was not built: {error.cmd[0]} failed, see above")
+        print(f"two clones of {git('rev-parse', '--short', 'HEAD')}:")
+        differ = compare(ROOT / "dist", clone / "dist")
+    if differ:
+        sys.exit(f"error: {differ} of these differ: the members above are not reproducible")
+
+
+main()
