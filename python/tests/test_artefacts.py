@@ -92,6 +92,42 @@ def test_two_clones_give_the_same_bytes(tmp_path):
     assert results[0] == results[1]
 
 
+def reproduce(project, **options):
+    return run(BIN / "python", "scripts/reproduce.py", "host", cwd=project.root, **options)
+
+
+def commit(project):
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    run("git", "init", "--quiet", cwd=project.root)
+    # A link to the tools, which .gitignore, meaning a folder, does not name.
+    (project.root / ".git/info/exclude").write_text(".venv\n")
+    for words in (["add", "--all"], ["commit", "--quiet", "--message=A"]):
+        run(*git, *words, cwd=project.root)
+
+
+def test_what_is_not_committed_cannot_be_reproduced(project):
+    commit(project)
+    (project.root / "rust/src/more.rs").write_text("")
+    text = reproduce(project, fails=True)
+    assert "Commit these" in text and "rust/src/more.rs" in text
+
+
+@pytest.mark.slow
+def test_a_library_that_differs_from_clone_to_clone_is_found(project):
+    body = 'format!("Hello {who} from Rust!")'
+    project.edit(project.source, body, f'std::hint::black_box(env!("AT")); {body}')
+    (project.root / "rust/build.rs").write_text(
+        'fn main() {\n    println!("cargo:rustc-env=AT={:?}", std::time::SystemTime::now());\n}\n'
+    )
+    commit(project)
+    xtask(project, "wheels")
+    xtask(project, "sdist")
+    lines = reproduce(project, fails=True).splitlines()
+    (wheel, member, sdist, error) = lines[-4:]
+    assert wheel.endswith("DIFFERENT") and f"{PACKAGE}/lib/lib{PACKAGE}.so" in member
+    assert sdist.endswith("same") and error.startswith("error: 1 of these differ")
+
+
 def test_a_target_that_is_not_in_the_table_is_refused(project):
     text = xtask(project, "wheels", "sparc-unknown-none", fails=True)
     assert "no such target: sparc-unknown-none" in text
