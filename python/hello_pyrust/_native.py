@@ -16,42 +16,110 @@ PATH = os.path.join(
     NAMES.get(sys.platform, "libhello_pyrust.so"),
 )
 TEXT = type(b"".decode("ascii"))  # Python 2: unicode
+# The one way to load another library than the package's: an absolute path. Python's -E and
+# -I ignore it. It is held to the same ABI.
+VARIABLE = "HELLO_PYRUST_LIBRARY"
 REMEDY = (
     "In a source checkout run `make dev`; otherwise "
     "`python -m pip install --force-reinstall --no-cache-dir hello-pyrust`."
 )
+
+# What the loaders of glibc, musl, macOS and Windows say, and what it means; the first that
+# matches counts. `{0}` is what the group found.
+CAUSES = [
+    (
+        r"version `GLIBC_([\d.]+)' not found",
+        "it needs glibc {0} or later, and this system's is older",
+    ),
+    (r"(?:libc|ld)[.-]musl-|\blibc\.so: ", "it is for musl, and this Python runs on another libc"),
+    (
+        r"shared library ld-linux|Error relocating .*: __\w+: symbol not found",
+        "it is for glibc, and this Python runs on musl",
+    ),
+    (
+        r"ELF class|Exec format error|incompatible architecture|wrong architecture|error 0xc1\b",
+        "it is for another processor or system than this Python, {here}",
+    ),
+    (
+        r"ELF header|file too short|cannot read file data|not a mach-o|not valid mach-o",
+        "it is damaged, or not a library for this system",
+    ),
+    (
+        r"failed to map segment",
+        "its file system does not let code run: it is mounted with `noexec`, or a policy of "
+        "the system forbids it",
+    ),
+    (r"code signature", "macOS refuses its signature: the file was changed after it was signed"),
+    (r"[Pp]ermission denied|not permitted|error 0x5\b", "this user may not read it"),
+    (
+        r"([^\s:]+): cannot open shared object|shared library ([^\s:]+): |not loaded: (\S+)",
+        "it needs the library {0}, which is not on this system",
+    ),
+    (r"error 0x7e\b", "it needs a DLL that is not on this system"),
+    (
+        r"undefined symbol|symbol not found|version `.*' not found|error 0x7f\b",
+        "a library that it needs is there, but in another version",
+    ),
+]
 
 
 class RustPanic(RuntimeError):
     """The Rust code panicked: a bug in it. The message says where."""
 
 
+def _cause(path, said):
+    """What a loader's message means, in words; a colon is at the end."""
+    import platform
+    import re
+
+    if path + ": cannot open shared object file: No such file" in said and os.path.exists(path):
+        said = "wrong ELF class"  # glibc passes over another processor's, and finds none.
+    here = "%d-bit on %s" % (64 if sys.maxsize > 2**32 else 32, platform.machine())
+    for pattern, words in CAUSES:
+        match = re.search(pattern, said)
+        if match:
+            found = [group for group in match.groups() if group]
+            return words.format(*found, here=here) + ": "
+    return ""
+
+
 def _load():
-    if not os.path.exists(PATH):
-        raise ImportError("the library %s is missing. %s" % (PATH, REMEDY))
+    path, remedy = PATH, REMEDY
+    chosen = None if sys.flags.ignore_environment else os.environ.get(VARIABLE)
+    if chosen:
+        path, remedy = chosen, "%s names it: unset that, or correct it." % VARIABLE
+        if not os.path.isabs(path):
+            raise ImportError("the path of the library, %s, is not absolute. %s" % (path, remedy))
+    if not os.path.exists(path):
+        if getattr(globals().get("__loader__"), "archive", None) and not chosen:
+            remedy = "The package runs from an archive, where no system loads a library: unpack it."
+        raise ImportError("the library %s is missing. %s" % (path, remedy))
     try:
-        lib = ffi.dlopen(PATH)
+        lib = ffi.dlopen(path)
     except OSError as error:
-        raise ImportError("the library %s cannot be loaded: %s. %s" % (PATH, error, REMEDY))
+        raise ImportError(
+            "the library %s cannot be loaded: %s%s. %s"
+            % (path, _cause(path, str(error)), error, remedy)
+        )
     if not ABI:  # A library that is not Rust's, and offers no fingerprint.
         try:
             for name in dir(lib):
                 getattr(lib, name)
         except (AttributeError, ffi.error) as error:
             raise ImportError(
-                "the library lacks what its header declares: %s. %s" % (error, REMEDY)
+                "the library %s lacks what its header declares: %s. %s" % (path, error, remedy)
             )
         return lib
     try:
         # Safe to call whatever the library is: it takes nothing, and returns static text.
         abi = ffi.string(lib.hello_pyrust_abi()).decode("ascii")
-    except (AttributeError, ffi.error):
-        raise ImportError("the library %s is not hello_pyrust's. %s" % (PATH, REMEDY))
+    except (AttributeError, RuntimeError, ValueError, ffi.error):
+        raise ImportError("the library %s is not hello_pyrust's. %s" % (path, remedy))
     if abi != ABI:
         raise ImportError(
             "the library %s is stale: its ABI is %s, and hello_pyrust/_ffi.py was generated "
             "for %s. %s If you changed what the Rust source exports, run `make header` first."
-            % (PATH, abi, ABI, REMEDY)
+            % (path, abi, ABI, remedy)
         )
     return lib
 

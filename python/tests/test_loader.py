@@ -1,0 +1,251 @@
+"""What the user is told when the library cannot be loaded, and that no other one ever is."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import PACKAGE, clean_environment, named_interpreter, run
+
+LIBRARY = f"lib{PACKAGE}.so"
+VARIABLE = "HELLO_PYRUST_LIBRARY"
+GREETING = "Hello Python from Rust!\n"
+CODE = {
+    "plain": "int f(void) { return 1; }",
+    "has g": "int g(void) { return 1; }",
+    "needs strlcpy": "#include <string.h>\n"
+    "unsigned long strlcpy(char *, const char *, unsigned long);\n"
+    "unsigned long f(char *a, char *b) { return strlcpy(a, b, 1); }",
+    "needs g": "int g(void); int f(void) { return g(); }",
+    "abi of no text": "const char *hello_pyrust_abi(void) { return 0; }",
+}
+GLIBC = "x86_64-linux-gnu.2.17"
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """Compiles code with zig, for any target, once: compiled(code, target, *words) → path"""
+    folder = tmp_path_factory.mktemp("compiled")
+    made = {}
+
+    def compiled(code, target, *words, name="x.so"):
+        key = (code, target, words, name)
+        if key not in made:
+            made[key] = folder / str(len(made)) / name
+            made[key].parent.mkdir()
+            source = made[key].with_name("x.c")
+            source.write_text(CODE[code] + "\n")
+            zig = [sys.executable, "-m", "ziglang", "cc", "-shared", "-target", target]
+            run(*zig, "-o", made[key], source, *words, cwd=folder)
+        return made[key]
+
+    return compiled
+
+
+@pytest.fixture(scope="module", params=["2.7", "3.13", "pypy3"])
+def installed(request, wheel, tmp_path_factory):
+    """An environment with the wheel, and where its library is."""
+    interpreter = named_interpreter(request.config, request.param)
+    environment = interpreter.environment(tmp_path_factory.mktemp("installed") / "venv")
+    environment.pip("install", wheel)
+    environment.number = interpreter.number
+    environment.library = next(environment.folder.glob(f"lib*/**/{LIBRARY}"))
+    environment.library.with_suffix(".kept").write_bytes(environment.library.read_bytes())
+    return environment
+
+
+def said(environment, *before, cwd, words=("-m", PACKAGE), fails=True, **variables):
+    command = [*before, environment.python, *words]
+    text = run(*command, cwd=cwd, env=clean_environment(**variables), fails=fails)
+    assert not fails or "ImportError: " in text, text
+    return text
+
+
+# ---- What loaders say, in words -----------------------------------------------------------
+
+
+def broken(kind, compiled, folder):
+    """(a library that cannot be loaded, what is said of it)"""
+    if kind == "another processor's":
+        return compiled("plain", "aarch64-linux-gnu.2.17"), "for another processor"
+    if kind == "another word size's":
+        return compiled("plain", "x86-linux-gnu.2.17"), "for another processor"
+    if kind == "macOS's":
+        return compiled("plain", "aarch64-macos"), "not a library for this system"
+    if kind == "musl's":
+        libc = compiled("has g", GLIBC, "-Wl,-soname,libc.musl-x86_64.so.1", name="libc.so.1")
+        return compiled("needs g", GLIBC, libc), "it is for musl"
+    if kind == "a newer glibc's":
+        if tuple(map(int, platform.libc_ver()[1].split("."))) >= (2, 38):
+            pytest.skip("this system's glibc is new, too")
+        return compiled("needs strlcpy", "x86_64-linux-gnu.2.38"), "needs glibc 2.38 or later"
+    if kind == "in want of another library":
+        other = compiled("has g", GLIBC, "-Wl,-soname,libother.so.7", name="libother.so")
+        return compiled("needs g", GLIBC, other), "needs the library libother.so.7, which is not"
+    if kind == "in want of a function":
+        words = ["-Wl,--allow-shlib-undefined", "-Wl,-z,now"]
+        return compiled("needs g", GLIBC, *words), "but in another version"
+    if kind == "somebody else's":
+        return compiled("plain", GLIBC), "is not hello_pyrust's"
+    if kind == "somebody's of the same name":
+        return compiled("abi of no text", GLIBC), "is not hello_pyrust's"
+    path = folder / "x.so"
+    plain = compiled("plain", GLIBC).read_bytes()
+    path.write_bytes({"empty": b"", "cut short": plain[:100], "a text": b"text " * 100}[kind])
+    return path, "damaged, or not a library"
+
+
+KINDS = ["another processor's", "another word size's", "macOS's", "musl's", "a newer glibc's"]
+KINDS += ["in want of another library", "in want of a function", "somebody else's"]
+KINDS += ["somebody's of the same name", "empty", "cut short", "a text"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_library_that_cannot_be_loaded(kind, installed, compiled, tmp_path):
+    path, words = broken(kind, compiled, tmp_path)
+    try:
+        shutil.copyfile(path, installed.library)
+        text = said(installed, cwd=tmp_path)
+    finally:
+        shutil.copyfile(installed.library.with_suffix(".kept"), installed.library)
+    line = text.splitlines()[-1]
+    assert words in line and str(installed.library) in line, line
+    assert "pip install --force-reinstall" in line, "what to do"
+    assert said(installed, cwd=tmp_path, fails=False) == GREETING
+
+
+def test_a_library_that_may_not_be_read(installed, tmp_path):
+    without_rights = []
+    if os.geteuid() == 0:
+        without_rights = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]
+    try:
+        installed.library.chmod(0)
+        text = said(installed, *without_rights, cwd=tmp_path)
+    finally:
+        installed.library.chmod(0o755)
+    assert "this user may not read it" in text
+
+
+def test_a_library_where_no_code_may_run(installed, tmp_path):
+    script = f'mount -t tmpfs -o noexec none "$1" && cp "$2" "$1" && {VARIABLE}="$1/{LIBRARY}" '
+    words = ["unshare", "--mount", "--map-root-user", "--", "sh", "-c"]
+    probe = [*words, 'mount -t tmpfs none "$1"', "sh", tmp_path]
+    done = subprocess.run(probe, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+    script += f'"$3" -m {PACKAGE}'
+    command = [*words, script, "sh", tmp_path, installed.library, installed.python]
+    text = run(*command, cwd=installed.folder, fails=True)
+    assert "ImportError" in text and "`noexec`" in text
+
+
+def test_a_package_in_an_archive(installed, tmp_path):
+    site = installed.library.parents[2]
+    archive = tmp_path / "app.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in (site / PACKAGE).rglob("*.py"):
+            file.write(path, path.relative_to(site))
+    assert "unpack it" in said(installed, cwd=tmp_path, PYTHONPATH=str(archive))
+
+
+# What loaders say that no Python of this machine uses: musl's, in ldso/dynlink.c of musl 1.2;
+# dyld's of macOS 10.15 to 14; Windows's, whose codes cffi prints in hexadecimal.
+FOREIGN = [
+    ("Error loading shared library /x.so: Exec format error", "another processor"),
+    (
+        "Error loading shared library ld-linux-x86-64.so.2: No such file or directory "
+        "(needed by /x.so)",
+        "it is for glibc",
+    ),
+    ("Error relocating /x.so: __isoc23_strtol: symbol not found", "it is for glibc"),
+    (
+        "Error loading shared library libz.so.1: No such file or directory (needed by /x.so)",
+        "needs the library libz.so.1",
+    ),
+    (
+        "dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (mach-o file, but is an incompatible "
+        "architecture (have 'arm64', need 'x86_64'))",
+        "another processor",
+    ),
+    ("dlopen(/x.dylib, 2): no suitable image found. /x.dylib: mach-o, but wrong architecture",
+     "another processor"),
+    (
+        "dlopen(/x.dylib, 0x0002): Library not loaded: @rpath/libz.1.dylib\n  Referenced from: "
+        "<0> /x.dylib\n  Reason: tried: '/usr/lib/libz.1.dylib' (no such file)",
+        "needs the library @rpath/libz.1.dylib",
+    ),
+    (
+        "dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (code signature in <0> '/x.dylib' not valid "
+        "for use in process: mapped file has no cdhash)",
+        "refuses its signature",
+    ),
+    ("dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (not a mach-o file)", "damaged"),
+    ("error 0x7e", "needs a DLL"),
+    ("error 0xc1", "another processor"),
+    ("error 0x5", "may not read it"),
+    ("error 0x7f", "in another version"),
+    ("error 0x57", ""),
+]  # fmt: skip
+
+
+def test_what_other_loaders_say(installed, tmp_path):
+    code = f"import sys; from {PACKAGE}._native import _cause; print(_cause('/x', sys.argv[1]))"
+    for text, words in FOREIGN:
+        text = "cannot load library '/x': " + text
+        cause = said(installed, cwd=tmp_path, words=["-c", code, text], fails=False)
+        assert words in cause and bool(words) == bool(cause.strip()), (text, cause)
+
+
+# ---- Which library is loaded --------------------------------------------------------------
+
+
+def test_nothing_around_makes_another_library_load(installed, compiled, tmp_path):
+    """A library of that name lies wherever a loader might look."""
+    decoy = compiled("plain", GLIBC)
+    for folder in [".", "lib", f"{PACKAGE}/lib", "hello"]:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(decoy, tmp_path / folder / LIBRARY)
+    places = os.pathsep.join([str(tmp_path), str(tmp_path / "lib"), "."])
+    variables = {"LD_LIBRARY_PATH": places, "PATH": places, "PYTHONPATH": str(tmp_path / "lib")}
+    variables["DYLD_LIBRARY_PATH"] = places
+    script = str(installed.bin / "hello-pyrust")
+    for words in [("-m", PACKAGE), (script,)]:
+        cwd = tmp_path / "hello" if words[0] == "-m" else tmp_path / "lib"
+        text = said(installed, cwd=cwd, words=words, fails=False, **variables)
+        assert text == GREETING
+
+
+def loaded(environment, tmp_path, *flags, **variables):
+    """The path of the library that the process has mapped."""
+    code = f"import {PACKAGE}; print(open('/proc/self/maps').read())"
+    text = said(environment, cwd=tmp_path, words=[*flags, "-c", code], fails=False, **variables)
+    (path,) = {line.split()[-1] for line in text.splitlines() if line.endswith(".so.x")} or {None}
+    return path
+
+
+def test_the_user_may_name_another_library(installed, compiled, tmp_path):
+    other = tmp_path / "other.so.x"
+    shutil.copy(installed.library, other)
+    assert loaded(installed, tmp_path, **{VARIABLE: str(other)}) == str(other)
+    assert loaded(installed, tmp_path, **{VARIABLE: ""}) is None
+    for flag in ("-E",) if installed.number < (3, 4) else ("-E", "-I"):
+        assert loaded(installed, tmp_path, flag, **{VARIABLE: str(other)}) is None
+
+    for path, words in [
+        ("other.so.x", "is not absolute"),
+        (str(tmp_path / "nowhere.so"), "is missing"),
+        (str(compiled("plain", GLIBC)), "is not hello_pyrust's"),
+        (str(tmp_path), "cannot be loaded"),
+    ]:
+        text = said(installed, cwd=tmp_path, **{VARIABLE: path})
+        assert words in text and f"{VARIABLE} names it" in text
+
+    data = other.read_bytes()
+    mark = b"hello_pyrust.abi="
+    abi = data[data.index(mark) + len(mark) :][:16]
+    other.write_bytes(data.replace(mark + abi, mark + b"0" * 16))
+    text = said(installed, cwd=tmp_path, **{VARIABLE: str(other)})
+    assert "is stale: its ABI is 0000000000000000" in text and f"{VARIABLE} names it" in text
