@@ -319,6 +319,22 @@ def test_c_agrees_with_rust_about_every_declaration_elsewhere(project, foreign):
 
 
 @pytest.mark.slow
+def test_no_date_gets_into_a_library(project, foreign):
+    """The next commit, with the sources as they were, may or may not link again."""
+    environment = foreign("win_amd64")
+    libraries = set()
+    for date in ("1600000000", "1700000000"):
+        environment["SOURCE_DATE_EPOCH"] = date
+        project.source.touch()  # cargo links again
+        xtask(project, "wheels", "win_amd64", env=environment)
+        (wheel,) = (project.root / "dist").iterdir()
+        with zipfile.ZipFile(wheel) as archive:
+            libraries.add(archive.read(f"{PACKAGE}/lib/{PACKAGE}.dll"))
+            assert archive.infolist()[0].date_time[0] == (2020 if date[1] == "6" else 2023)
+    assert len(libraries) == 1
+
+
+@pytest.mark.slow
 def test_after_an_interruption_many_targets_are_right(project, foreign):
     targets = ["host", "manylinux_s390x", "macosx_arm64", "win_amd64"]
     environment = foreign(*targets)

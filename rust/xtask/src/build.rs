@@ -372,6 +372,9 @@ fn artefact(
     command
         // Cargo reads .cargo/config.toml from here upwards.
         .current_dir(&project.rust)
+        // The linker writes it into a DLL. The library depends on its sources alone, whatever
+        // commit they are in: cargo does not build it again for another date.
+        .env("SOURCE_DATE_EPOCH", project::ZIP_EPOCH.to_string())
         .args(["--lib", "--locked", "--target-dir"])
         .arg(folder.join("cargo"))
         .args(["--message-format", "json-render-diagnostics"]);

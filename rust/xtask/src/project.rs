@@ -123,9 +123,8 @@ impl Project {
     }
 
     /// SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/),
-    /// else the time of the last commit, else the first moment that a zip file can say.
+    /// else the time of the last commit, else [`ZIP_EPOCH`].
     pub fn source_date_epoch(&self) -> Result<u64> {
-        const ZIP_EPOCH: u64 = 315_532_800; // 1980-01-01T00:00:00Z
         let seconds = match env::var("SOURCE_DATE_EPOCH") {
             Ok(text) => text.trim().parse().with_context(|| {
                 format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds")
@@ -146,6 +145,9 @@ impl Project {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
 }
+
+/// 1980-01-01T00:00:00Z, in seconds since 1970: the first moment that a zip file can say.
+pub const ZIP_EPOCH: u64 = 315_532_800;
 
 const SCRATCH: &str = "scratch-";
 
