@@ -177,12 +177,13 @@ class build_library(Command):
         ("command=", None, "the command that builds the library [default: cargo build]"),
         ("output=", None, "the library that the command leaves"),
         ("library=", None, "take this library, and build none"),
+        ("sbom=", None, "a software bill of materials to pack (PEP 770)"),
         ("inplace", "i", "leave the library in " + LIB),
     ]
     boolean_options = ["inplace"]
 
     def initialize_options(self):
-        self.command = self.output = self.library = self.inplace = None
+        self.command = self.output = self.library = self.sbom = self.inplace = None
 
     def finalize_options(self):
         if bool(self.command) != bool(self.output):
@@ -379,8 +380,11 @@ class BdistWheel(bdist_wheel):
         self.run_command("build_library")
         return "py2.py3", "none", self.get_finalized_command("build_library").platform.tag
 
-    def write_wheelfile(self, *args, **kwargs):
-        bdist_wheel.write_wheelfile(self, *args, **kwargs)
+    def write_wheelfile(self, wheelfile_base, *args, **kwargs):
+        bdist_wheel.write_wheelfile(self, wheelfile_base, *args, **kwargs)
+        sbom = self.get_finalized_command("build_library").sbom
+        if sbom:
+            copy(sbom, os.path.join(wheelfile_base, "sboms", os.path.basename(sbom)))
         # Everything is in place now: the wheel's modes are these, whatever the umask.
         for folder, _, names in os.walk(self.bdist_dir):
             for path in [os.path.join(folder, name) for name in names]:

@@ -40,7 +40,9 @@ def clean_environment(**changes):
         )
     }
     environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
-    environment.update(PIP_NO_COMPILE="1")  # Every environment is used once.
+    # Every environment is used once. pip gives what it reads here to what the option clears:
+    # 0 it is, and 1 would compile.
+    environment.update(PIP_NO_COMPILE="0")
     # What these builds are for does not depend on it, and it takes three quarters of their
     # time. The wheels in dist/, which are tested as they are, have it.
     environment.update(CARGO_PROFILE_RELEASE_LTO="off")

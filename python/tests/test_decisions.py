@@ -249,66 +249,6 @@ def test_what_is_no_library_is_an_error_that_names_the_file(project, built, kind
 # ---- The ABI -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["wheel", "sdist", "editable", "develop"])
-def test_a_changed_signature_without_make_header_is_a_build_error(project, way, tmp_path):
-    change_signature(project)
-    if way == "sdist":
-        project.setup("sdist")
-        (sdist,) = (project.python / "dist").iterdir()
-        command = [
-            "-m",
-            "pip",
-            "install",
-            "--no-build-isolation",
-            "--target",
-            tmp_path / "t",
-            sdist,
-        ]
-    elif way == "editable":
-        command = ["-m", "pip", "install", "--no-build-isolation", "--prefix", tmp_path / "p"]
-        command += ["--editable", project.python]
-    else:
-        command = ["setup.py", {"wheel": "bdist_wheel", "develop": "build_library"}[way]]
-        command += ["--inplace"] if way == "develop" else []
-    text = run(sys.executable, *command, cwd=project.python, fails=True)
-    assert "_ffi.py is stale" in text and "make header" in text
-
-
-def test_a_changed_struct_without_make_header_is_a_build_error(project):
-    project.edit(project.source, "pub lines: u64", "pub lines: u32")
-    project.edit(project.source, ".count() as u64", ".count() as u32")
-    assert "make header" in project.setup("bdist_wheel", fails=True)
-
-
-@pytest.mark.parametrize("version", ["2.7", "3.13", "pypy3"])
-def test_a_library_with_another_abi_is_an_import_error(version, request, wheel, tmp_path):
-    environment = named_interpreter(request.config, version).environment(tmp_path / "venv")
-    environment.pip("install", wheel)
-    code = f"import {PACKAGE}._native as native; print(native.PATH)"
-    library = run(environment.python, "-c", code, cwd=tmp_path).strip()
-
-    def import_error():
-        text = run(environment.python, "-m", PACKAGE, cwd=tmp_path, fails=True)
-        assert "ImportError" in text and library in text
-        return text
-
-    patch_fingerprint(type(tmp_path)(library))
-    text = import_error()
-    assert "is stale: its ABI is 0000000000000000" in text and "make header" in text
-
-    source = tmp_path / "other.c"
-    source.write_text("int other(void) { return 1; }\n")
-    run("cc", "-shared", "-fPIC", "-o", library, source, cwd=tmp_path)
-    assert "is not hello_pyrust's" in import_error()
-
-    with open(library, "w") as file:
-        file.write("no library")
-    assert "cannot be loaded" in import_error()
-
-    os.remove(library)
-    assert "is missing" in import_error()
-
-
 # ---- The target --------------------------------------------------------------------------
 
 
