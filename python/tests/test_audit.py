@@ -531,6 +531,34 @@ def a_file_of_the_package_is_missing(wheel):
     del wheel.files[f"{PACKAGE}/py.typed"]
 
 
+SBOM = f"{INFO}/sboms/{PACKAGE}.cdx.json"
+
+
+@breaks("R209")
+def an_sbom_of_another_version(wheel):
+    wheel.edit(SBOM, f'"version": "{VERSION}"', '"version": "9.9.9"')
+
+
+@breaks("R209")
+def an_sbom_that_is_no_json(wheel):
+    wheel.edit(SBOM, "{", "", count=1)
+
+
+@breaks("R209")
+def an_sbom_of_another_kind(wheel):
+    wheel.edit(SBOM, "CycloneDX", "SPDX")
+
+
+@breaks("R209")
+def an_sbom_with_a_path_of_the_machine(wheel):
+    wheel.edit(SBOM, "The standard library", "/home/somebody/project: the standard library")
+
+
+@breaks("R208")
+def a_file_beside_the_sbom(wheel):
+    wheel.files[f"{INFO}/sboms/notes.txt"] = b""
+
+
 # ---- The library ----------------------------------------------------------------------------
 
 
@@ -937,7 +965,7 @@ def test_every_rule_has_a_case():
     text = (ROOT / "docs/rules.md").read_text()
     rules = set(re.findall(r"^\| ([A-Z]\d{3}) \|", text, re.MULTILINE))
     tested = set().union(*(codes for codes, _, _ in CASES.values()))
-    in_release = {"S704", "S707", "X801", "X802", "X803", "X804"}
+    in_release = {"S704", "S707", "X801", "X802", "X803", "X804", "X805"}
     # F102 stands for what nobody foresaw.
     assert rules - tested - in_release == {"F102"}
     assert tested <= rules
@@ -1019,10 +1047,11 @@ def test_a_release_of_several_sources(wheel, sdist, tmp_path):
     changed = Wheel(wheel)
     changed.edit(f"{PACKAGE}/__main__.py", "\n", "\n\n")
     changed.infos[LICENSE].date_time = (2001, 2, 3, 4, 5, 6)
+    del changed.files[SBOM]
     source = Sdist(sdist)
     source.edit("rust/src/lib.rs", "pub const ANSWER: i32 = 42;", "pub const ANSWER: i32 = x;")
     project, dist = released(tmp_path / "project", changed, source)
-    assert {"X803", "X804", "S704", "S707"} <= release_codes(project)
+    assert {"X803", "X804", "X805", "S704", "S707"} <= release_codes(project)
 
 
 # ---- What is generated ----------------------------------------------------------------------

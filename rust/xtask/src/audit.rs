@@ -203,6 +203,8 @@ pub struct Judged {
     package: BTreeMap<String, [u8; 32]>,
     #[serde(skip)]
     dates: BTreeSet<[u32; 6]>,
+    #[serde(skip)]
+    has_sbom: bool,
 }
 
 struct Judge<'a> {
@@ -803,6 +805,7 @@ impl<'a> Judge<'a> {
         expected.extend(INFO.iter().map(|file| format!("{info}/{file}")));
         for member in members.iter().filter(|member| member.kind != Kind::Folder) {
             let known = expected.contains(&member.name)
+                || is_sbom(&member.name)
                 || contents.natives.contains(&member.name)
                 || contents.unreadable.contains(&member.name)
                 || is_grafted(&member.name);
@@ -818,6 +821,13 @@ impl<'a> Judge<'a> {
             let said = ["METADATA", "RECORD", "WHEEL", "LICENSE"].contains(&base_name(&name));
             if !there && !said {
                 self.add(&policy::R208, Some(&name), "it is missing");
+            }
+        }
+        for (name, text) in contents.texts.iter().filter(|(name, _)| is_sbom(name)) {
+            let of_library = base_name(name) == format!("{module}.cdx.json");
+            self.judged.has_sbom |= of_library;
+            if let Err(error) = self.sbom(text, of_library) {
+                self.add(&policy::R209, Some(name), error);
             }
         }
         let ffi = format!("{module}/_ffi.py");
@@ -839,6 +849,24 @@ impl<'a> Judge<'a> {
                 found.join(", ")
             );
             self.add(&policy::A603, Some(&ffi), text);
+        }
+    }
+
+    /// An SBOM; `of_library`: the one that `make wheels` writes.
+    fn sbom(&self, text: &[u8], of_library: bool) -> Result<(), String> {
+        let sbom: serde_json::Value =
+            serde_json::from_slice(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        if sbom["bomFormat"] != "CycloneDX" {
+            return Err("it is not CycloneDX".to_owned());
+        }
+        let component = &sbom["metadata"]["component"];
+        let of = component["version"].as_str().unwrap_or("no version");
+        if of_library && of != self.context.version {
+            return Err(format!("it is of {of}, not of {}", self.context.version));
+        }
+        match private_path(text, &self.context.private) {
+            Some(path) => Err(format!("it holds the path {path}")),
+            None => Ok(()),
         }
     }
 
@@ -1090,7 +1118,9 @@ impl Contents {
             .is_some_and(|folder| folder.ends_with(".dist-info"));
         let wanted = in_info && ["METADATA", "RECORD", "WHEEL"].contains(&base_name(&member.name));
         let ffi = member.name == format!("{module}/_ffi.py");
-        if (wanted || ffi) && self.held + contents.len() <= policy::LONGEST_TEXT {
+        if (wanted || ffi || is_sbom(&member.name))
+            && self.held + contents.len() <= policy::LONGEST_TEXT
+        {
             self.held += contents.len();
             self.texts.insert(member.name.clone(), contents.to_vec());
         }
@@ -1108,6 +1138,13 @@ const WINDOWS_GUI: u32 = 2;
 
 fn base_name(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or_default()
+}
+
+/// https://peps.python.org/pep-0770/, by the ending that CycloneDX recommends
+fn is_sbom(name: &str) -> bool {
+    let mut parts = name.split('/');
+    let info = parts.next().unwrap_or_default();
+    info.ends_with(".dist-info") && parts.next() == Some("sboms") && name.ends_with(".cdx.json")
 }
 
 /// Whether a member's name leads into the folder that it is unpacked in, on every system.
@@ -1596,6 +1633,10 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
         .find(|file| base_name(&file.file) == sdist_name);
     if let Some(sdist) = sdist {
         for wheel in judged.iter().filter(|file| file.file.ends_with(".whl")) {
+            if !wheel.has_sbom {
+                let text = format!("sboms/{}.cdx.json is missing", context.module);
+                judge.add(&policy::X805, Some(base_name(&wheel.file)), text);
+            }
             for (name, hash) in &wheel.package {
                 if sdist.package.get(name) != Some(hash) {
                     let text = format!("its {name} is not that of the sdist");

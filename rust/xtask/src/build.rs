@@ -89,6 +89,13 @@ impl Toolchain {
         })
     }
 
+    /// The version of Rust.
+    pub fn release(&self) -> &str {
+        let mut lines = self.version.lines();
+        let release = lines.find_map(|line| line.strip_prefix("release: "));
+        release.unwrap_or_default()
+    }
+
     /// The toolchain's name, when rustup manages it.
     fn rustup_name(&self) -> Option<&str> {
         let folder = self.sysroot.parent()?;

@@ -13,6 +13,7 @@ mod policy;
 mod progress;
 mod project;
 mod rules;
+mod sbom;
 mod sdist;
 mod smoke;
 mod targets;

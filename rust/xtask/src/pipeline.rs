@@ -13,6 +13,7 @@ use crate::build::{self, Backend, Builder};
 use crate::progress::{self, Progress};
 use crate::project::{self, read, sha256, Inputs, Project};
 use crate::say;
+use crate::sbom;
 use crate::targets::{System, Target};
 
 /// Builds the library as wheels carry it, and puts it into the package's lib folder.
@@ -355,12 +356,17 @@ fn unpack(project: &Project, sdist: &Path, folder: &Path) -> Result<PathBuf> {
 fn pack(run: &Run, target: &Target, library: &Path, folder: &Path, log: &Path) -> Result<PathBuf> {
     let tree = folder.join("tree");
     copy_tree(run.tree, &tree)?;
+    let sbom = folder.join(format!("{}.cdx.json", run.project.module));
+    let text = sbom::of(run.project, &run.builder.toolchain, target, folder)?;
+    project::write(&sbom, text)?;
     let packed = folder.join("packed");
     let mut command = run.project.command(run.project.tool("python")?)?;
     command
         .current_dir(&tree)
         .args(["setup.py", "--quiet", "build_library", "--library"])
         .arg(library)
+        .arg("--sbom")
+        .arg(&sbom)
         .args(["bdist_wheel", "--dist-dir"])
         .arg(&packed)
         .env("CARGO_BUILD_TARGET", &target.triple);

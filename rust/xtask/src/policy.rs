@@ -73,6 +73,7 @@ const TAGS: &str =
 const SDIST: &str =
     "https://packaging.python.org/en/latest/specifications/source-distribution-format/";
 const LICENSES: &str = "https://peps.python.org/pep-0639/";
+const SBOMS: &str = "https://peps.python.org/pep-0770/";
 const UPLOAD: &str = "https://docs.pypi.org/api/upload/";
 const ZIP: &str = "https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT";
 const CONFUSION: &str = "https://blog.pypi.org/posts/2025-08-07-wheel-archive-confusion-attacks/";
@@ -188,6 +189,9 @@ rules! {
     R208 Own: "the wheel holds the package's files, its library, its metadata and its licence: all of them, and nothing else",
         "a stray file in the working tree, or a missing one, would go unnoticed until a user stumbles",
         "commit what belongs in, and remove what does not", HERE;
+    R209 Own: "an SBOM (.dist-info/sboms/*.cdx.json) is CycloneDX in JSON, the library's is of the wheel's version, and none names a folder of the machine that built it",
+        "whoever looks for a vulnerable crate is told of another library's, or of nothing",
+        "let `make wheels` write it", SBOMS;
 
     L301 Own: "there is one library, where the package looks for it",
         "with none nothing works; of two one is a leftover",
@@ -308,6 +312,9 @@ rules! {
     X804 Release: "all members of all files have one date, that of the commit",
         "they were made at different commits",
         "build all of them from one commit: `make wheels TARGETS=all` and `make sdist`", HERE;
+    X805 Release: "every wheel has an SBOM of its library",
+        "which crates are in the library, nobody can see in it",
+        "run `make wheels TARGETS=all`", SBOMS;
 }
 
 pub fn rule(code: &str) -> Option<&'static Rule> {

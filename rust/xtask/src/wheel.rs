@@ -286,10 +286,12 @@ pub fn open(data: &[u8]) -> Result<Archive> {
     }
     spans.sort_by_key(|(span, _)| (span.start, span.end));
     let mut reached = 0;
+    // A member that cannot be read has a place all the same, which nobody knows.
+    let all_are_known = spans.len() as u64 == count;
     for (span, name) in &spans {
         if span.start < reached {
             archive.ambiguous(Some(name), "it overlaps with another member".into());
-        } else if span.start > reached {
+        } else if span.start > reached && all_are_known {
             let gap = span.start - reached;
             archive.ambiguous(
                 Some(name),
@@ -298,8 +300,7 @@ pub fn open(data: &[u8]) -> Result<Archive> {
         }
         reached = reached.max(span.end);
     }
-    // A member that cannot be read has a place all the same, which nobody knows.
-    if reached < start as usize && spans.len() as u64 == count {
+    if reached < start as usize && all_are_known {
         let gap = start as usize - reached;
         archive.ambiguous(
             None,
