@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,21 @@ hello-pyrust = "hello_pyrust.__main__:main"
 python-source = "python"
 bindings = "cffi"
 module-name = "hello_pyrust"
+"""
+# In a process of its own, since a library is loaded once: the parts of an import, in
+# microseconds.
+IMPORT = """
+import sys, time, _cffi_backend
+sys.path.insert(0, sys.argv[1] + "/hello_pyrust")
+from _ffi import ABI, ffi
+begin = time.perf_counter()
+lib = ffi.dlopen(sys.argv[2])
+loaded = time.perf_counter()
+assert ffi.string(lib.hello_pyrust_abi()).decode("ascii") == ABI
+checked = time.perf_counter()
+sys.path[0] = sys.argv[1]
+import hello_pyrust
+print((loaded - begin) * 1e6, (checked - loaded) * 1e6, (time.perf_counter() - checked) * 1e6)
 """
 COMMAND = re.compile(
     r"^\$ \S*cargo-zigbuild (\w+ .*?) --message-format \S+( -- .*)?$", re.MULTILINE
@@ -143,6 +159,22 @@ def without_sbom(wheel):
         )
 
 
+def imports(wheel, folder):
+    """Prints what the check of the fingerprint adds to the import of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    (library,) = folder.glob("hello_pyrust/lib/*")
+    command = [sys.executable, "-c", IMPORT, folder, library]
+    runs = [subprocess.check_output(command, text=True).split() for _ in range(21)]
+    load, check, rest = (
+        statistics.median(map(float, column)) for column in zip(*runs, strict=True)
+    )
+    print(
+        f"import: dlopen {load:.0f} µs, the check of the fingerprint {check:.0f} µs "
+        f"({check / load:.2f} of it), the package with both, a second time, {rest:.0f} µs"
+    )
+
+
 def main():
     names = sys.argv[1:] or TARGETS
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -207,6 +239,10 @@ def main():
             theirs += call(*command, cwd=bench.root / "rust", env=env)
         print(f"-j 2: xtask wheels {ours:.1f} s, a loop of maturin build {theirs:.1f} s:", end=" ")
         print(f"{ours / theirs:.2f} times")
+
+        for row in rows:
+            if row["target"] == "manylinux_x86_64":
+                imports(bench.root / "dist" / row["wheel"], folder / "import")
 
         print("sizes in bytes, wheel and library: ours, maturin's (no SBOM), ratio")
         for row, (_, _, _, out) in zip(rows, builds, strict=True):
