@@ -25,7 +25,8 @@ REMEDY = (
 )
 
 # What the loaders of glibc, musl, macOS and Windows say, and what it means; the first that
-# matches counts. `{0}` is what the group found.
+# matches counts. `{0}` is what the group found. Of Windows, cffi tells the code of the error,
+# and PyPy the system's own words for it.
 CAUSES = [
     (
         r"version `GLIBC_([\d.]+)' not found",
@@ -33,31 +34,41 @@ CAUSES = [
     ),
     (r"(?:libc|ld)[.-]musl-|\blibc\.so: ", "it is for musl, and this Python runs on another libc"),
     (
-        r"shared library ld-linux|Error relocating .*: __\w+: symbol not found",
+        r"shared library ld(?:64|-linux)|Error relocating .*: __\w+: symbol not found",
         "it is for glibc, and this Python runs on musl",
     ),
     (
-        r"ELF class|Exec format error|incompatible architecture|wrong architecture|error 0xc1\b",
+        r"ELF class|incompatible architecture|wrong architecture|missing compatible arch",
         "it is for another processor or system than this Python, {here}",
     ),
     (
-        r"ELF header|file too short|cannot read file data|not a mach-o|not valid mach-o",
+        r"Exec format error|error 0xc1\b|not a valid Win32",
+        "it is for another processor or system than this Python, {here}, or damaged",
+    ),
+    (
+        r"ELF header|file too short|cannot read file data|not a mach-o|not valid mach-o|"
+        r"truncated mach-o|beyond end of file",
         "it is damaged, or not a library for this system",
     ),
     (
-        r"failed to map segment",
+        r"code signature",
+        "macOS refuses its signature: the file was changed after it was signed, or this "
+        "Python takes none but its maker's",
+    ),
+    (
+        r"failed to map segment|not permitted",
         "its file system does not let code run: it is mounted with `noexec`, or a policy of "
         "the system forbids it",
     ),
-    (r"code signature", "macOS refuses its signature: the file was changed after it was signed"),
-    (r"[Pp]ermission denied|not permitted|error 0x5\b", "this user may not read it"),
+    (r"[Pp]ermission denied|error 0x5\b|Access is denied", "this user may not read it"),
     (
         r"([^\s:]+): cannot open shared object|shared library ([^\s:]+): |not loaded: (\S+)",
         "it needs the library {0}, which is not on this system",
     ),
-    (r"error 0x7e\b", "it needs a DLL that is not on this system"),
+    (r"error 0x7e\b|module could not be found", "it needs a DLL that is not on this system"),
     (
-        r"undefined symbol|symbol not found|version `.*' not found|error 0x7f\b",
+        r"undefined symbol|symbol not found|version `.*' not found|error 0x7f\b|"
+        r"procedure could not be found",
         "a library that it needs is there, but in another version",
     ),
 ]
@@ -83,6 +94,29 @@ def _cause(path, said):
     return ""
 
 
+def _cut_short(path):
+    """Whether an ELF file for this Python ends before its table of sections does, which is the
+    last thing in it. A loader maps what is not there, and dies of SIGBUS: glibc's and musl's do.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            head, size = os.read(file, 64), os.fstat(file).st_size
+        finally:
+            os.close(file)
+    except OSError:
+        return False  # The loader will say why.
+    wide = sys.maxsize > 2**32
+    kind = (b"\2" if wide else b"\1") + (b"\1" if sys.byteorder == "little" else b"\2")
+    if len(head) < 64 or head[:6] != b"\x7fELF" + kind:
+        return False
+    # ffi, since `struct` is a library to be loaded on many a Python.
+    halves = ffi.from_buffer("uint16_t[]", head)
+    if wide:
+        return ffi.from_buffer("uint64_t[]", head)[5] + halves[29] * halves[30] > size
+    return ffi.from_buffer("uint32_t[]", head)[8] + halves[23] * halves[24] > size
+
+
 def _load():
     path, remedy = PATH, REMEDY
     chosen = None if sys.flags.ignore_environment else os.environ.get(VARIABLE)
@@ -94,6 +128,8 @@ def _load():
         if getattr(globals().get("__loader__"), "archive", None) and not chosen:
             remedy = "The package runs from an archive, where no system loads a library: unpack it."
         raise ImportError("the library %s is missing. %s" % (path, remedy))
+    if _cut_short(path):
+        raise ImportError("the library %s is damaged: its end is missing. %s" % (path, remedy))
     try:
         lib = ffi.dlopen(path)
     except OSError as error:

@@ -67,7 +67,7 @@ def said(environment, *before, cwd, words=("-m", PACKAGE), fails=True, **variabl
 # ---- What loaders say, in words -----------------------------------------------------------
 
 
-def broken(kind, compiled, folder):
+def broken(kind, compiled, kept, folder):
     """(a library that cannot be loaded, what is said of it)"""
     if kind == "another processor's":
         return compiled("plain", "aarch64-linux-gnu.2.17"), "for another processor"
@@ -93,24 +93,35 @@ def broken(kind, compiled, folder):
     if kind == "somebody's of the same name":
         return compiled("abi of no text", GLIBC), "is not hello_pyrust's"
     path = folder / "x.so"
-    plain = compiled("plain", GLIBC).read_bytes()
-    path.write_bytes({"empty": b"", "cut short": plain[:100], "a text": b"text " * 100}[kind])
-    return path, "damaged, or not a library"
+    whole = kept.read_bytes()
+    part, words = {
+        "empty": (0, "damaged, or not a library"),
+        "cut in its header": (40, "damaged, or not a library"),
+        "cut after its header": (100, "damaged: its end is missing"),
+        # A loader would die of SIGBUS.
+        "cut short": (len(whole) // 2, "damaged: its end is missing"),
+        "without its last byte": (len(whole) - 1, "damaged: its end is missing"),
+        "a text": (None, "damaged, or not a library"),
+    }[kind]
+    path.write_bytes(b"text " * 100 if part is None else whole[:part])
+    return path, words
 
 
 KINDS = ["another processor's", "another word size's", "macOS's", "musl's", "a newer glibc's"]
 KINDS += ["in want of another library", "in want of a function", "somebody else's"]
-KINDS += ["somebody's of the same name", "empty", "cut short", "a text"]
+KINDS += ["somebody's of the same name", "empty", "a text"]
+KINDS += ["cut in its header", "cut after its header", "cut short", "without its last byte"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_library_that_cannot_be_loaded(kind, installed, compiled, tmp_path):
-    path, words = broken(kind, compiled, tmp_path)
+    kept = installed.library.with_suffix(".kept")
+    path, words = broken(kind, compiled, kept, tmp_path)
     try:
         shutil.copyfile(path, installed.library)
         text = said(installed, cwd=tmp_path)
     finally:
-        shutil.copyfile(installed.library.with_suffix(".kept"), installed.library)
+        shutil.copyfile(kept, installed.library)
     line = text.splitlines()[-1]
     assert words in line and str(installed.library) in line, line
     assert "pip install --force-reinstall" in line, "what to do"
@@ -151,10 +162,17 @@ def test_a_package_in_an_archive(installed, tmp_path):
     assert "unpack it" in said(installed, cwd=tmp_path, PYTHONPATH=str(archive))
 
 
-# What loaders say that no Python of this machine uses: musl's, in ldso/dynlink.c of musl 1.2;
-# dyld's of macOS 10.15 to 14; Windows's, whose codes cffi prints in hexadecimal.
+# What loaders say that no Python of this machine uses: musl's, as version 1.2.3 printed them;
+# dyld's of macOS 10.15 to 14; Windows's, whose codes cffi prints in hexadecimal and whose
+# words PyPy prints.
 FOREIGN = [
-    ("Error loading shared library /x.so: Exec format error", "another processor"),
+    ("Error loading shared library /x.so: Exec format error", "or damaged"),
+    ("Error loading shared library /x.so: Operation not permitted", "`noexec`"),
+    ("Error loading shared library /x.so: Permission denied", "may not read it"),
+    (
+        "Error loading shared library ld64.so.2: No such file or directory (needed by /x.so)",
+        "it is for glibc",
+    ),
     (
         "Error loading shared library ld-linux-x86-64.so.2: No such file or directory "
         "(needed by /x.so)",
@@ -182,7 +200,27 @@ FOREIGN = [
         "for use in process: mapped file has no cdhash)",
         "refuses its signature",
     ),
+    (
+        "dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (code signature in <0> '/x.dylib' not valid "
+        "for use in process: library load disallowed by system policy)",
+        "none but its maker's",
+    ),
+    ("dlopen(/x.dylib, 0x0106): missing compatible arch in /x.dylib", "another processor"),
     ("dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (not a mach-o file)", "damaged"),
+    (
+        "dlopen(/x.dylib, 2): no suitable image found.  Did find:\n\t/x.dylib: truncated mach-o "
+        "error: segment __TEXT extends to 9 which is past end of file 8",
+        "damaged",
+    ),
+    (
+        "dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (segment '__TEXT' load command content "
+        "extends beyond end of file)",
+        "damaged",
+    ),
+    ("The specified module could not be found.", "needs a DLL"),
+    ("%1 is not a valid Win32 application.", "or damaged"),
+    ("Access is denied.", "may not read it"),
+    ("The specified procedure could not be found.", "in another version"),
     ("error 0x7e", "needs a DLL"),
     ("error 0xc1", "another processor"),
     ("error 0x5", "may not read it"),
