@@ -85,6 +85,7 @@ def _cause(path, said):
 
     if path + ": cannot open shared object file: No such file" in said and os.path.exists(path):
         said = "wrong ELF class"  # glibc passes over another processor's, and finds none.
+    said = said.replace(path, "the library")  # Whatever its folders are called.
     here = "%d-bit on %s" % (64 if sys.maxsize > 2**32 else 32, platform.machine())
     for pattern, words in CAUSES:
         match = re.search(pattern, said)

@@ -229,11 +229,12 @@ FOREIGN = [
 ]  # fmt: skip
 
 
-def test_what_other_loaders_say(installed, tmp_path):
-    code = f"import sys; from {PACKAGE}._native import _cause; print(_cause('/x', sys.argv[1]))"
+@pytest.mark.parametrize("path", ["/x", "/ld-musl-x/code signature/error 0x7e/x"])
+def test_what_other_loaders_say(path, installed, tmp_path):
+    code = f"import sys; from {PACKAGE}._native import _cause; print(_cause(*sys.argv[1:]))"
     for text, words in FOREIGN:
-        text = "cannot load library '/x': " + text
-        cause = said(installed, cwd=tmp_path, words=["-c", code, text], fails=False)
+        text = f"cannot load library '{path}': " + text.replace("/x", path)
+        cause = said(installed, cwd=tmp_path, words=["-c", code, path, text], fails=False)
         assert words in cause and bool(words) == bool(cause.strip()), (text, cause)
 
 
