@@ -89,8 +89,8 @@ BREAKAGES = {
 # What loaders, the linker and the emulator say of them.
 WORDS = {
     "another architecture": r"cannot be loaded|is incompatible with|is for \w+|failed \(error c0",
-    "truncated": r"cannot be loaded|cut off|past the end|SIG(BUS|SEGV)|is not exported|truncated|"
-    r"is for \w+",
+    "truncated": r"its end is missing|cannot be loaded|cut off|past the end|SIG(BUS|SEGV)|"
+    r"is not exported|truncated|is for \w+",
     "wrong fingerprint": r"0123456789abcdef",
 }
 

@@ -124,8 +124,8 @@ fn assertions(table: &str, module: &str) -> Result<String> {
 fn zig_target(triple: &str) -> String {
     let (arch, system) = triple.split_once('-').unwrap_or((triple, ""));
     let arch = match arch {
-        "i686" => "x86",
-        "armv7" => "arm",
+        "i386" | "i586" | "i686" => "x86",
+        "armv7" | "thumbv7neon" => "arm",
         "riscv64gc" => "riscv64",
         other => other,
     };
@@ -173,6 +173,7 @@ mod tests {
         let names = [
             ("armv7-unknown-linux-musleabihf", "arm-linux-musleabihf"),
             ("i686-pc-windows-gnullvm", "x86-windows-gnu"),
+            ("i586-unknown-linux-gnu", "x86-linux-gnu"),
             ("aarch64-apple-darwin", "aarch64-macos"),
             ("s390x-unknown-linux-gnu", "s390x-linux-gnu"),
         ];
