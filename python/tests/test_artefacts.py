@@ -48,7 +48,9 @@ def test_the_wheel_is_named_and_filled_as_promised(wheel):
         info = f"{wheel.name.split('-py2')[0]}.dist-info"
         assert [name for name in names if "/lib/" in name] == [f"{PACKAGE}/lib/lib{PACKAGE}.so"]
         assert {name.split("/")[0] for name in names} == {PACKAGE, info}
-        assert not [name for name in names if name.endswith((".rs", ".h", ".json", ".md"))]
+        assert not [name for name in names if name.endswith((".rs", ".h", ".so.json", ".md"))]
+        sbom = f"{info}/sboms/{PACKAGE}.cdx.json"
+        assert [name for name in names if name.endswith(".json")] == [sbom]
         text = archive.read(f"{info}/WHEEL").decode()
         assert "Root-Is-Purelib: false" in text
         tags = [line[5:] for line in text.splitlines() if line.startswith("Tag: ")]
