@@ -175,6 +175,19 @@ def test_a_root_is_made_once_and_again_for_another_recipe(tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
+def test_debians_packages_where_another_distribution_runs(tmp_path, monkeypatch):
+    """Neither its own sources nor unsigned ones are used."""
+    lists = tmp_path / "sources.list"
+    lists.write_text("deb http://archive.ubuntu.com/ubuntu jammy main\n")
+    monkeypatch.setattr(common, "debian_lists", lambda: [lists])
+    get = common.apt_get(tmp_path / "apt", "arm64", "bookworm")
+    uris = common.run([*get, "--print-uris", "install", "python3-minimal"])
+    assert "_arm64.deb" in uris and "ubuntu" not in uris
+    (source,) = (tmp_path / "apt/etc/sources.list.d").iterdir()
+    assert "Signed-By: /" in source.read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("target", FOREIGN)
 def test_a_foreign_wheel_runs(project, target):
     (project.root / "dist").mkdir()

@@ -232,28 +232,46 @@ def apt_get(folder, architecture, suite, kind="deb"):
 
 def copy_sources(folder, suite, kind):
     """This machine's sources of Debian's packages, and no others of its sources, for a suite;
-    `kind` is "deb" or "deb-src".
+    Debian's own where it has none. `kind` is "deb" or "deb-src".
 
     The suite itself, without its updates: those of an old one are listed for longer than
     they can be downloaded.
     """
     names = "buster|bullseye|bookworm|trixie|forky|sid|(old)*stable|testing|unstable"
-    for source in [
-        Path("/etc/apt/sources.list"),
-        *Path("/etc/apt/sources.list.d").glob("debian.*"),
-    ]:
-        if source.is_file():
-            text = re.sub(rf"(?<=\s)({names})\b", suite, source.read_text())
-            if source.suffix == ".sources":
-                text = re.sub(rf"\s{suite}[-/]\S+", "", text)
-                text = re.sub(r"(?m)^Types:.*", f"Types: {kind}", text)
-                parts = re.split(r"\n\s*\n", text)
-                text = "\n\n".join(part for part in parts if re.search(rf"\s{suite}(\s|$)", part))
-            else:
-                text = re.sub(rf".*\s{suite}[-/].*", "", text)
-                text = re.sub(r"(?m)^deb(-src)?\b", kind, text)
-            below = "sources.list.d" if source.suffix == ".sources" else ""
-            (folder / below / source.name).write_text(text)
+    found = False
+    for source in debian_lists():
+        text = re.sub(rf"(?<=\s)({names})\b", suite, source.read_text())
+        if source.suffix == ".sources":
+            text = re.sub(rf"\s{suite}[-/]\S+", "", text)
+            text = re.sub(r"(?m)^Types:.*", f"Types: {kind}", text)
+            parts = re.split(r"\n\s*\n", text)
+            text = "\n\n".join(part for part in parts if re.search(rf"\s{suite}(\s|$)", part))
+        else:
+            lines = [line for line in text.splitlines() if re.search(rf"\s{suite}\s", line)]
+            text = re.sub(r"(?m)^deb(-src)?\b", kind, "\n".join(lines) + "\n")
+        below = "sources.list.d" if source.suffix == ".sources" else ""
+        (folder / below / source.name).write_text(text)
+        found = found or re.search(rf"(?m)^[^#\n]*\s{suite}(\s|$)", text)
+    if not found:
+        (folder / "sources.list.d/debian.sources").write_text(
+            f"Types: {kind}\nURIs: http://deb.debian.org/debian\nSuites: {suite}\n"
+            f"Components: main\nSigned-By: {debian_keyring(folder)}\n"
+        )
+
+
+def debian_lists():
+    """This machine's lists of sources that may be Debian's."""
+    lists = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("debian.*")]
+    return [path for path in lists if path.is_file()]
+
+
+def debian_keyring(folder):
+    """Debian's keys, as another distribution packages them: those that this machine trusts."""
+    run(["apt-get", "-qq", "download", "debian-archive-keyring"], cwd=folder)
+    (package,) = folder.glob("debian-archive-keyring_*.deb")
+    run(["dpkg-deb", "--extract", package, folder / "keyring"])
+    (keyring,) = (folder / "keyring/usr/share/keyrings").glob("debian-archive-keyring.gpg")
+    return keyring
 
 
 def make_links_relative(root):

@@ -6,6 +6,7 @@ installs it with cffi; then the smoke test runs.
 """
 
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -23,6 +24,8 @@ SUITES = {
     "riscv64": "trixie",
     "s390x": "bookworm",
 }
+# The glibc of each: no pip installs there what needs a newer one.
+GLIBC = {"bullseye": (2, 31), "bookworm": (2, 36), "trixie": (2, 41)}
 # The platforms that PyPI has cffi for. The others get Debian's.
 CFFI_PLATFORMS = {
     "amd64": "manylinux2014_x86_64",
@@ -34,6 +37,17 @@ CFFI_PLATFORMS = {
 # PyPy 2.7, which has a cffi of its own, for the py2 in the wheel's tag. bullseye is the last
 # suite that has it.
 PYPY_ARCHITECTURES = ["amd64", "arm64", "armhf", "i386"]
+
+
+def check_floor(wheel, suite):
+    """Skips a suite whose glibc is older than the oldest that the wheel's name promises."""
+    floors = re.findall(r"manylinux_(\d+)_(\d+)_", wheel.name)
+    floor = min(((int(major), int(minor)) for major, minor in floors), default=(0, 0))
+    if floor > GLIBC[suite]:
+        raise common.Skip(
+            "Debian %s: its glibc, %d.%d, is older than the wheel's floor, %d.%d"
+            % (suite, *GLIBC[suite], *floor)
+        )
 
 
 def cpython(architecture):
@@ -116,12 +130,14 @@ def main(architecture, wheel):
     wheel = Path(wheel).resolve()
     if architecture not in SUITES:
         raise common.Skip(f"{architecture}: debian.py knows {', '.join(SUITES)}")
+    check_floor(wheel, SUITES[architecture])
     pip = common.pypi("pip", common.PIP, unpacked=True)
     root, program, options = cpython(architecture)
     run_python(architecture, root, program, pip, options, wheel)
     if architecture not in PYPY_ARCHITECTURES:
         return 1
     try:
+        check_floor(wheel, "bullseye")
         root = common.debian(f"pypy-{architecture}", architecture, ["pypy"], "bullseye")
         pip = common.pypi("pip-py2", common.PIP2, "--python-version=2.7", unpacked=True)
     except common.Skip as skip:
