@@ -14,10 +14,12 @@ BACKEND ?=
 # What `make audit` judges.
 FILES ?=
 RELEASE ?=
+# Which image `make image` builds.
+NAME ?=
 # Whether `make sdist` packs the crates that the crate depends on.
 VENDOR ?=
 
-BIN := .venv/bin
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 CARGO ?= cargo
 XTASK := $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
 BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
@@ -32,7 +34,7 @@ help: ## List the verbs
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: wheels
-wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo)
+wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo|docker|cross|cibuildwheel)
 	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: wheel
@@ -60,6 +62,18 @@ doctor: venv ## Say what would build TARGETS here, and what is missing
 sdist: venv ## Pack the source distribution into dist/ (VENDOR=1: with every crate it needs)
 	$(XTASK) sdist $(if $(VENDOR),--vendor)
 
+.PHONY: image
+image: venv ## Build the image NAME of docker/images.toml, for BACKEND=docker and cross
+	$(XTASK) image $(NAME)
+
+.PHONY: cross
+cross: venv ## Install cross into .venv, for BACKEND=cross
+	$(CARGO) install --quiet --locked --version 0.2.5 --root .venv cross
+
+.PHONY: matrix
+matrix: venv ## Print the jobs of CI for TARGETS, as JSON; for GitHub Actions, into GITHUB_OUTPUT
+	$(XTASK) matrix $(BACKEND_OPTION) $(TARGETS)
+
 .PHONY: reproduce
 reproduce: sdist wheels ## Build TARGETS and the sdist in a second clone, and compare the bytes
 	$(BIN)/python scripts/reproduce.py $(if $(BACKEND),--backend $(BACKEND)) $(TARGETS)
@@ -86,13 +100,18 @@ rules: venv ## Generate docs/rules.md, and ci/platforms.toml from auditwheel's a
 test: venv ## Run every test, on every Python of the machine
 	$(XTASK) sdist
 	$(XTASK) wheels host
-	$(BIN)/python -m pytest --numprocesses auto -m "not slow" python/tests
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow and not docker" python/tests
 
 .PHONY: test-slow
 test-slow: venv ## Run the tests that take minutes: foreign targets, emulators
 	$(XTASK) sdist
 	$(XTASK) wheels host
 	$(BIN)/python -m pytest -m slow python/tests
+
+.PHONY: test-docker
+test-docker: venv ## Run the tests of images, cross and cibuildwheel; starts dockerd where none runs
+	$(XTASK) wheels host
+	$(BIN)/python -m pytest -m docker python/tests
 
 .PHONY: benchmark
 benchmark: venv ## Compare speed and size with cargo-zigbuild and maturin, in one run
@@ -105,6 +124,9 @@ lint: venv ## Check format, lints, types, and that generated files fit
 	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/mypy
+	$(BIN)/zizmor --quiet --offline --pedantic --no-progress .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	cmp LICENSE python/LICENSE
 	$(XTASK) header --check
 	$(XTASK) targets --check

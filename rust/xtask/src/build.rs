@@ -13,11 +13,12 @@ use fat_macho::FatWriter;
 use serde::Deserialize;
 
 use crate::audit::{self, Place};
+use crate::container::{self, Image};
 use crate::layout;
 use crate::library;
 use crate::policy;
 use crate::project::{self, read, run, run_to, Project};
-use crate::targets::{self, Floor, System, Target};
+use crate::targets::{self, Backend, Floor, System, Target};
 
 /// The Rust that cargo would use here.
 pub struct Toolchain {
@@ -89,13 +90,6 @@ impl Toolchain {
         })
     }
 
-    /// The version of Rust.
-    pub fn release(&self) -> &str {
-        let mut lines = self.version.lines();
-        let release = lines.find_map(|line| line.strip_prefix("release: "));
-        release.unwrap_or_default()
-    }
-
     /// The toolchain's name, when rustup manages it.
     fn rustup_name(&self) -> Option<&str> {
         let folder = self.sysroot.parent()?;
@@ -136,15 +130,6 @@ impl Toolchain {
     }
 }
 
-/// What calls cargo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Backend {
-    /// cargo itself, with this machine's linker and libc
-    Cargo,
-    /// cargo-zigbuild: zig links, for any target and for an old glibc
-    Zig,
-}
-
 /// What the builds of all targets share.
 pub struct Builder<'a> {
     project: &'a Project,
@@ -170,10 +155,42 @@ impl<'a> Builder<'a> {
     }
 
     pub fn backend_for(&self, target: &Target) -> Backend {
+        self.backend.unwrap_or(Self::default_backend(target))
+    }
+
+    fn default_backend(target: &Target) -> Backend {
         // Apple's own tools link for both architectures and for old systems.
-        let native = target.system() == System::Macos && cfg!(target_os = "macos");
-        self.backend
-            .unwrap_or(if native { Backend::Cargo } else { Backend::Zig })
+        match target.system() == System::Macos && cfg!(target_os = "macos") {
+            true => Backend::Cargo,
+            false => Backend::Zig,
+        }
+    }
+
+    /// What calls cargo.
+    fn linker_for(&self, target: &Target) -> Backend {
+        match self.backend_for(target) {
+            Backend::Cibuildwheel => Self::default_backend(target),
+            backend => backend,
+        }
+    }
+
+    /// `rustc -vV` of what builds for the target.
+    pub fn rustc(&self, target: &Target) -> Result<String> {
+        Ok(match self.image(target)? {
+            Some(image) => image.rustc,
+            None => self.toolchain.version.clone(),
+        })
+    }
+
+    /// The image that cargo runs in for the target; none where it runs here.
+    pub fn image(&self, target: &Target) -> Result<Option<Image>> {
+        let name = match self.backend_for(target) {
+            Backend::Cargo | Backend::Zig | Backend::Cibuildwheel => return Ok(None),
+            Backend::Cross => container::cross_base(self.project, &target.triple)?
+                .map(|_| container::name_for_cross(&target.triple)),
+            Backend::Docker => target.image.clone(),
+        };
+        container::image(self.project, &name.with_context(|| no_image(target))?).map(Some)
     }
 
     /// The release library for a target, checked against the target's floor. `folder` keeps
@@ -192,18 +209,48 @@ impl<'a> Builder<'a> {
             .clone();
         let _turn = turn.lock().unwrap();
         let project = self.project;
-        let std = self
-            .toolchain
-            .provide_std(&target.triple, project, &folder.join("log"))?;
+        let backend = self.linker_for(target);
+        let std = match backend {
+            Backend::Docker | Backend::Cross => Std::Installed, // the image has it
+            _ => {
+                let log = folder.join("log");
+                self.toolchain.provide_std(&target.triple, project, &log)?
+            }
+        };
+        // Where the sources are, as the compiler sees it, and where cargo writes.
+        let (mut home, mut root) = (cargo_home()?, project.root.clone());
+        let mut made = folder.join("cargo");
+        let mut mounts = Vec::new();
         let mut triple = target.triple.clone();
         let mut flags = Vec::new();
-        let mut command = match self.backend_for(target) {
+        let mut command = match backend {
+            Backend::Docker => {
+                home = folder.join("cargo-home");
+                made = folder.join("docker");
+                fs::create_dir_all(folder)?;
+                let image = self.image(target)?.context("no image")?;
+                let mut command = container::command(project, &image, folder, &passed_on())?;
+                command.args(["cargo", "build"]);
+                command
+            }
+            Backend::Cross => {
+                made = folder.join("cross");
+                let [crate_inside, made_inside] = container::CROSS_MOUNTS;
+                mounts = vec![(crate_inside, &*project.rust), (made_inside, &*made)];
+                home = container::CROSS_HOME.into();
+                root = crate_inside.into();
+                fs::create_dir_all(folder)?;
+                self.image(target)?; // an error of ours, where cross would try to pull it
+                let mut command = container::cross(project, &self.toolchain.sysroot, folder)?;
+                command.arg("build");
+                command
+            }
             Backend::Cargo => {
                 let mut command = cargo(project)?;
                 command.arg("build");
                 command
             }
-            Backend::Zig => {
+            Backend::Zig | Backend::Cibuildwheel => {
                 if let (System::Manylinux, Some(floor)) = (target.system(), target.floor()) {
                     // Without it zig would link for a newer glibc.
                     let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
@@ -236,18 +283,13 @@ impl<'a> Builder<'a> {
                 .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
         } else {
             let remap = |folder: PathBuf| format!("--remap-path-prefix={}/=", folder.display());
-            let home = cargo_home()?;
-            let folders = [
-                home.join("registry/src"),
-                home.join("git/checkouts"),
-                project.root.clone(),
-            ];
+            let folders = [home.join("registry/src"), home.join("git/checkouts"), root];
             let list: Vec<String> = folders.into_iter().map(remap).collect();
             // Joined to what rust/.cargo/config.toml says, which RUSTFLAGS would replace.
             command.arg("--config");
             command.arg(format!("target.{}.rustflags={list:?}", target.triple));
         }
-        let library = artefact(project, &mut command, &flags, folder)?;
+        let library = artefact(project, &mut command, &flags, folder, &made, &mounts)?;
         check(target, &library)?;
         layout::check(project, target, &library, folder)?;
         Ok(library)
@@ -274,6 +316,28 @@ impl<'a> Builder<'a> {
         project::write(&path, contents)?;
         Ok(path)
     }
+}
+
+/// What to say where a backend needs an image that docker/images.toml does not have.
+pub fn no_image(target: &Target) -> String {
+    format!(
+        "{} has no image for this BACKEND: leave it out, and zig builds it",
+        target.short_name()
+    )
+}
+
+/// The variables of this environment that a build depends on.
+pub fn depended_on() -> impl Iterator<Item = (String, OsString)> {
+    env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.ends_with("RUSTFLAGS") || name.starts_with("CARGO_PROFILE_"))
+}
+
+/// What a container is told of the environment.
+fn passed_on() -> Vec<String> {
+    let mut names: Vec<String> = depended_on().map(|(name, _)| name).collect();
+    names.push("SOURCE_DATE_EPOCH".to_owned());
+    names
 }
 
 /// https://doc.rust-lang.org/cargo/guide/cargo-home.html
@@ -333,7 +397,15 @@ pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
 /// The library of a debug build for this machine: quick, and good enough for what does
 /// not depend on target and profile.
 pub fn debug_library(project: &Project, folder: &Path) -> Result<PathBuf> {
-    artefact(project, cargo(project)?.arg("build"), &[], folder)
+    let made = folder.join("cargo");
+    artefact(
+        project,
+        cargo(project)?.arg("build"),
+        &[],
+        folder,
+        &made,
+        &[],
+    )
 }
 
 /// The crate as the compiler sees it after macros, for cbindgen, which expands none.
@@ -366,13 +438,16 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// Runs a cargo build, with `flags` for the compiler, and reads from its messages where the
-/// library is.
+/// Runs a cargo build, with `flags` for the compiler, in the target folder `made`, and reads
+/// from its messages where the library is. `mounts`: what cargo calls folders of this
+/// machine, when it runs in a container.
 fn artefact(
     project: &Project,
     command: &mut Command,
     flags: &[String],
     folder: &Path,
+    made: &Path,
+    mounts: &[(&str, &Path)],
 ) -> Result<PathBuf> {
     let scratch = project::scratch(folder)?;
     let out = scratch.path().join("messages.json");
@@ -383,19 +458,26 @@ fn artefact(
         // commit they are in: cargo does not build it again for another date.
         .env("SOURCE_DATE_EPOCH", project::ZIP_EPOCH.to_string())
         .args(["--lib", "--locked", "--target-dir"])
-        .arg(folder.join("cargo"))
+        .arg(made)
         .args(["--message-format", "json-render-diagnostics"]);
     if !flags.is_empty() {
         command.arg("--").args(flags); // cargo rustc
     }
     run_to(command, &folder.join("log"), Some(&out))?;
+    let outside = |path: PathBuf| {
+        let found = mounts.iter().find_map(|(inside, outside)| {
+            let rest = path.strip_prefix(inside).ok()?;
+            Some(outside.join(rest))
+        });
+        found.unwrap_or(path)
+    };
     let manifest = project.rust.join("Cargo.toml");
     let mut library = None;
     for line in read(&out)?.lines().filter(|line| line.starts_with('{')) {
         let message: Message =
             serde_json::from_str(line).with_context(|| format!("a message of cargo: {line}"))?;
-        if message.reason == "compiler-artifact" && message.manifest_path == manifest {
-            library = message.filenames.into_iter().find(|file| {
+        if message.reason == "compiler-artifact" && outside(message.manifest_path) == manifest {
+            library = message.filenames.into_iter().map(outside).find(|file| {
                 let extension = file.extension().unwrap_or_default();
                 ["so", "dylib", "dll"]
                     .iter()

@@ -2,10 +2,11 @@
 
 use anyhow::{ensure, Result};
 
-use crate::build::{Backend, Builder, Std};
+use crate::build::{Builder, Std};
+use crate::container;
 use crate::project::Project;
 use crate::say;
-use crate::targets::System;
+use crate::targets::{Backend, System};
 
 pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Result<()> {
     let builder = Builder::new(project, backend)?;
@@ -16,8 +17,9 @@ pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Res
     for target in &selected {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         let mut tools = match builder.backend_for(target) {
-            Backend::Cargo => vec![],
+            Backend::Cargo | Backend::Docker | Backend::Cross => vec![],
             Backend::Zig => vec!["cargo-zigbuild"],
+            Backend::Cibuildwheel => vec!["cargo-zigbuild", "cibuildwheel"],
         };
         tools.extend(match target.system() {
             System::Manylinux | System::Musllinux => ["auditwheel", "patchelf"].as_slice(),
@@ -31,13 +33,25 @@ pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Res
                 Err(error) => missing.push(error.to_string()),
             }
         }
+        let backend = builder.backend_for(target);
+        let in_image = matches!(backend, Backend::Docker | Backend::Cross);
+        match builder.image(target) {
+            Ok(image) => found.extend(image.map(|image| format!("image {}", image.tag))),
+            Err(error) => missing.push(format!("{error:#}")),
+        }
+        if backend == Backend::Cross {
+            match container::check_cross(project) {
+                Ok(()) => found.push("cross".to_owned()),
+                Err(error) => missing.push(error.to_string()),
+            }
+        }
         let own = std::slice::from_ref(&target.triple);
         let triples = if target.slices.is_empty() {
             own
         } else {
             &target.slices
         };
-        for triple in triples {
+        for triple in triples.iter().filter(|_| !in_image) {
             match toolchain.std_for(triple) {
                 Ok(Std::Installed) => found.push(format!("standard library for {triple}")),
                 Ok(Std::Rustup) => found.push(format!("rustup, for {triple}")),

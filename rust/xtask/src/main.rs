@@ -2,12 +2,14 @@
 
 mod audit;
 mod build;
+mod container;
 mod doctor;
 #[cfg(test)]
 mod fuzz;
 mod header;
 mod layout;
 mod library;
+mod matrix;
 mod pipeline;
 mod policy;
 mod progress;
@@ -25,9 +27,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use build::Backend;
 use pipeline::Options;
 use project::Project;
+use targets::Backend;
 
 /// Builds, checks and packs the library. Each verb has a Make target of its name.
 #[derive(Parser)]
@@ -118,6 +120,19 @@ enum Verb {
         #[arg(short, long)]
         backend: Option<Backend>,
     },
+    /// Print the jobs of CI, as JSON; for GitHub, into GITHUB_OUTPUT
+    Matrix {
+        /// What CI builds
+        targets: Vec<String>,
+        /// By what, instead of what the table says
+        #[arg(short, long)]
+        backend: Option<Backend>,
+    },
+    /// Build the image that BACKEND=docker runs cargo in
+    Image {
+        /// Its name in docker/images.toml
+        name: String,
+    },
     /// Pack the source distribution, into dist/
     Sdist {
         /// With every crate that rust/Cargo.lock names, so that it builds without a network
@@ -161,6 +176,8 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Rules { write, check } => rules::run(&project, write, check),
         Verb::Targets { write, check } => targets::show(&project, write, check),
         Verb::Doctor { targets, backend } => doctor::run(&project, &targets, backend),
+        Verb::Matrix { targets, backend } => matrix::run(&project, &targets, backend),
+        Verb::Image { name } => container::build(&project, &name),
         Verb::Sdist { vendor } => pipeline::sdist(&project, vendor),
     }
 }

@@ -1,5 +1,6 @@
 //! The stages in order: build, pack, repair, check, run.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::audit;
-use crate::build::{self, Backend, Builder};
+use crate::build::{self, Builder};
+use crate::container;
 use crate::progress::{self, Progress};
 use crate::project::{self, read, sha256, Inputs, Project};
 use crate::say;
 use crate::sbom;
-use crate::targets::{System, Target};
+use crate::targets::{Backend, System, Target};
 
 /// Builds the library as wheels carry it, and puts it into the package's lib folder.
 pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) -> Result<()> {
@@ -281,7 +283,17 @@ fn inputs(run: &Run, target: &Target) -> Result<String> {
     let mut inputs = Inputs::default();
     inputs.text(&format!("{target:?}"));
     inputs.text(&format!("{:?}", run.builder.backend_for(target)));
-    inputs.text(&run.builder.toolchain.version);
+    inputs.text(&run.builder.rustc(target)?);
+    if let Some(image) = run.builder.image(target)? {
+        inputs.text(&image.id);
+    }
+    if run.builder.backend_for(target) == Backend::Cibuildwheel {
+        inputs.path(&run.project.root.join("ci/cibuildwheel.toml"))?;
+        inputs.text(&format!("{:?}", cibuildwheel_image(run.project, target)?));
+        for name in ["CIBW_BUILD", "CIBW_SKIP"] {
+            inputs.text(&format!("{:?}", env::var_os(name)));
+        }
+    }
     inputs.text(&sha256(run.sdist)?);
     for path in [
         "rust/xtask/src",
@@ -292,11 +304,8 @@ fn inputs(run: &Run, target: &Target) -> Result<String> {
     ] {
         inputs.path(&run.project.root.join(path))?;
     }
-    for (name, value) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.ends_with("RUSTFLAGS") || name.starts_with("CARGO_PROFILE_") {
-            inputs.text(&format!("{name}={value:?}"));
-        }
+    for (name, value) in build::depended_on() {
+        inputs.text(&format!("{name}={value:?}"));
     }
     Ok(inputs.digest())
 }
@@ -317,12 +326,18 @@ fn make(run: &Run, target: &Target, stages: &mut Vec<(&'static str, f64)>) -> Re
     };
 
     let library = stage("build", &mut || run.builder.library(target, &folder))?;
-    let packed = stage("pack", &mut || {
-        pack(run, target, &library, scratch.path(), &log)
-    })?;
-    let wheel = stage("repair", &mut || {
-        repair(project, target, &packed, scratch.path(), &log)
-    })?;
+    let wheel = if run.builder.backend_for(target) == Backend::Cibuildwheel {
+        stage("cibuildwheel", &mut || {
+            cibuildwheel(run, target, &library, scratch.path(), &log)
+        })?
+    } else {
+        let packed = stage("pack", &mut || {
+            pack(run, target, &library, scratch.path(), &log)
+        })?;
+        stage("repair", &mut || {
+            repair(project, target, &packed, scratch.path(), &log)
+        })?
+    };
     stage("audit", &mut || {
         let findings = audit::errors(&wheel, run.judging)?;
         ensure!(findings.is_empty(), "{}", findings.join("\n  "));
@@ -356,9 +371,7 @@ fn unpack(project: &Project, sdist: &Path, folder: &Path) -> Result<PathBuf> {
 fn pack(run: &Run, target: &Target, library: &Path, folder: &Path, log: &Path) -> Result<PathBuf> {
     let tree = folder.join("tree");
     copy_tree(run.tree, &tree)?;
-    let sbom = folder.join(format!("{}.cdx.json", run.project.module));
-    let text = sbom::of(run.project, &run.builder.toolchain, target, folder)?;
-    project::write(&sbom, text)?;
+    let sbom = write_sbom(run, target, folder)?;
     let packed = folder.join("packed");
     let mut command = run.project.command(run.project.tool("python")?)?;
     command
@@ -372,6 +385,90 @@ fn pack(run: &Run, target: &Target, library: &Path, folder: &Path, log: &Path) -
         .env("CARGO_BUILD_TARGET", &target.triple);
     project::run(&mut command, log)?;
     only(&packed, ".whl")
+}
+
+fn write_sbom(run: &Run, target: &Target, folder: &Path) -> Result<PathBuf> {
+    let path = folder.join(format!("{}.cdx.json", run.project.module));
+    let text = sbom::of(run.project, target, &run.builder.rustc(target)?, folder)?;
+    project::write(&path, text)?;
+    Ok(path)
+}
+
+/// The official image, which has every Python; none for a system without containers.
+fn cibuildwheel_image(project: &Project, target: &Target) -> Result<Option<String>> {
+    if !matches!(target.system(), System::Manylinux | System::Musllinux) {
+        return Ok(None);
+    }
+    let image = match &target.image {
+        Some(name) => container::base(project, name)?,
+        None => None,
+    };
+    image.map(Some).with_context(|| build::no_image(target))
+}
+
+/// A wheel of the sdist's tree and the library, as cibuildwheel packs and repairs it, run on
+/// every Python that it offers for the platform; CIBW_BUILD and CIBW_SKIP choose among them.
+fn cibuildwheel(
+    run: &Run,
+    target: &Target,
+    library: &Path,
+    folder: &Path,
+    log: &Path,
+) -> Result<PathBuf> {
+    let project = run.project;
+    // The part of the project that the container sees: `python`, and the smoke test beside it.
+    let root = folder.join("project");
+    let tree = root.join("python");
+    copy_tree(run.tree, &tree)?;
+    fs::create_dir_all(root.join("scripts"))?;
+    fs::copy(
+        project.root.join("scripts/smoke.py"),
+        root.join("scripts/smoke.py"),
+    )?;
+    let built = tree.join("built");
+    fs::create_dir_all(&built)?;
+    let name = target.library_name(&project.module);
+    fs::copy(library, built.join(&name))?;
+    write_sbom(run, target, &built)?;
+    let settings = read(&tree.join("setup.cfg"))?
+        + &format!(
+            "\n[build_library]\nlibrary = built/{name}\nsbom = built/{}.cdx.json\n",
+            project.module
+        );
+    project::write(&tree.join("setup.cfg"), settings)?;
+
+    let machine = target.machine();
+    let (platform, machine) = match target.system() {
+        System::Windows if machine.is_empty() => ("windows", "x86".to_owned()), // win32
+        System::Windows => ("windows", machine.to_uppercase()),
+        System::Macos => ("macos", machine.to_owned()),
+        System::Manylinux | System::Musllinux => ("linux", machine.to_owned()),
+    };
+    let wheelhouse = folder.join("wheelhouse");
+    let mut command = project.command(project.tool("cibuildwheel")?)?;
+    command
+        .current_dir(&root)
+        .args(["--platform", platform, "--archs", &machine, "--config-file"])
+        .arg(project.root.join("ci/cibuildwheel.toml"))
+        .arg("--output-dir")
+        .arg(&wheelhouse)
+        .arg("python")
+        // ci/cibuildwheel.toml passes it to the repair.
+        .env("WHEEL_PLAT", target.tag());
+    if let Some(image) = cibuildwheel_image(project, target)? {
+        let (libc, other) = match target.system() {
+            System::Musllinux => ("musllinux", "manylinux"),
+            _ => ("manylinux", "musllinux"),
+        };
+        let variable = format!("CIBW_{libc}_{machine}_IMAGE").to_uppercase();
+        let skip = env::var("CIBW_SKIP").unwrap_or_default();
+        command
+            .env(variable, image)
+            .env("CIBW_SKIP", format!("{skip} *-{other}_*").trim())
+            .env("CIBW_CONTAINER_ENGINE", container::engine());
+    }
+    project::run(&mut command, log)?;
+    wheel_of(project, target, &wheelhouse)
 }
 
 /// The wheel with what it links against inside, and the tags of the target's row.
@@ -425,7 +522,12 @@ fn repair(
             );
         }
     }
-    let wheel = only(&repaired, ".whl")?;
+    wheel_of(project, target, &repaired)
+}
+
+/// The wheel in a folder, which has the name that the table says.
+fn wheel_of(project: &Project, target: &Target, folder: &Path) -> Result<PathBuf> {
+    let wheel = only(folder, ".whl")?;
     let expected = target.wheel_name(&project.module, &project.version);
     ensure!(
         wheel.file_name() == Some(expected.as_ref()),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{json, Value};
 
-use crate::build::{self, Toolchain};
+use crate::build;
 use crate::project::{self, read, Project};
 use crate::targets::Target;
 
@@ -119,12 +119,9 @@ fn encoded(text: &str) -> String {
 }
 
 /// The crates that cargo links into the library for a target, all its slices together.
-pub fn of(
-    project: &Project,
-    toolchain: &Toolchain,
-    target: &Target,
-    folder: &Path,
-) -> Result<String> {
+///
+/// `rustc`: what `rustc -vV` says.
+pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Result<String> {
     let out = folder.join("metadata.json");
     let mut command = build::cargo(project)?;
     command
@@ -140,7 +137,11 @@ pub fn of(
     project::run_to(&mut command, &folder.join("metadata.log"), Some(&out))?;
     let metadata: Metadata = serde_json::from_str(&read(&out)?).context("`cargo metadata`")?;
     let lock: Lock = toml::from_str(&read(&project.rust.join("Cargo.lock"))?)?;
-    let text = serde_json::to_string_pretty(&document(&metadata, &lock, toolchain.release()))?;
+    let release = rustc
+        .lines()
+        .find_map(|line| line.strip_prefix("release: "));
+    let release = release.context("`rustc -vV` names no release")?;
+    let text = serde_json::to_string_pretty(&document(&metadata, &lock, release))?;
     Ok(text + "\n")
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{bail, ensure, Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::project::{self, read, Project};
 use crate::say;
@@ -19,6 +19,14 @@ pub struct Target {
     pub slices: Vec<String>,
     /// The glibc that zig links for, where it has none as old as the floor.
     pub zig_glibc: Option<String>,
+    /// The image in docker/images.toml that cargo runs in with the backend docker.
+    pub image: Option<String>,
+    /// What builds the wheel in CI; zig where nothing is said.
+    #[serde(default)]
+    pub ci: Option<Backend>,
+    /// GitHub's runners that run the library themselves.
+    #[serde(default)]
+    pub native: Vec<String>,
     /// The script in scripts/runners/ that runs the wheel elsewhere, and its arguments.
     pub runner: Option<String>,
 }
@@ -36,6 +44,22 @@ pub enum System {
     Musllinux,
     Macos,
     Windows,
+}
+
+/// What calls cargo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// cargo itself, with this machine's linker and libc
+    Cargo,
+    /// cargo-zigbuild: zig links, for any target and for an old glibc
+    Zig,
+    /// cargo in a container of the target's image, which `make image` builds
+    Docker,
+    /// cross, in an image of ours, which `make image` builds
+    Cross,
+    /// cibuildwheel packs, repairs and tests, in the official image, what zig or cargo built
+    Cibuildwheel,
 }
 
 const GROUPS: [(&str, &[System]); 6] = [
@@ -89,12 +113,17 @@ impl Target {
 
     /// The tag without its version: manylinux_x86_64, macosx_arm64, win32.
     pub fn short_name(&self) -> String {
-        let mut words = self.tag().split('_');
-        let system = words.next().unwrap_or_default();
-        let arch: Vec<&str> = words
-            .skip(if self.floor().is_some() { 2 } else { 0 })
-            .collect();
-        [&[system], &arch[..]].concat().join("_")
+        let system = self.tag().split('_').next().unwrap_or_default();
+        match self.machine() {
+            "" => system.to_owned(),
+            machine => format!("{system}_{machine}"),
+        }
+    }
+
+    /// What the tag calls the architecture: x86_64, arm64, universal2; nothing in win32.
+    pub fn machine(&self) -> &str {
+        let words = if self.floor().is_some() { 3 } else { 1 };
+        self.tag().splitn(words + 1, '_').nth(words).unwrap_or("")
     }
 
     pub fn is_called(&self, name: &str) -> bool {
@@ -347,6 +376,14 @@ mod tests {
         assert_eq!(floor("musllinux_i686"), Some(Floor(1, 2)));
         assert_eq!(floor("macosx_universal2"), Some(Floor(10, 12)));
         assert_eq!(floor("win_arm64"), None);
+    }
+
+    #[test]
+    fn machines_are_in_the_tags() {
+        let machines: Vec<String> = table().iter().map(|row| row.machine().to_owned()).collect();
+        for machine in ["x86_64", "armv7l", "universal2", "amd64", "arm64", ""] {
+            assert!(machines.contains(&machine.to_owned()), "{machine}");
+        }
     }
 
     #[test]

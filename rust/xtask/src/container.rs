@@ -1,0 +1,305 @@
+//! Images and containers, by way of Docker's command line or another that understands it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use anyhow::{bail, ensure, Context, Result};
+use serde::Deserialize;
+
+use crate::project::{self, read, Project};
+use crate::say;
+
+/// docker/images.toml
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Images {
+    rust: String,
+    /// Of a platform's own machine, by name.
+    base: BTreeMap<String, String>,
+    /// Of an x86_64 machine with a linker for the target, by triple.
+    cross: BTreeMap<String, String>,
+}
+
+fn images(project: &Project) -> Result<Images> {
+    let path = project.root.join("docker/images.toml");
+    toml::from_str(&read(&path)?)
+        .with_context(|| format!("{} is no table of images", project.relative(&path)))
+}
+
+/// The name in which [`build`] and [`image`] know the image that cross runs for a target.
+pub fn name_for_cross(triple: &str) -> String {
+    format!("cross-{triple}")
+}
+
+/// The official image, which engines pull, behind the image of that name.
+pub fn base(project: &Project, name: &str) -> Result<Option<String>> {
+    Ok(images(project)?.base.remove(name))
+}
+
+/// The image of cross's that the one for a target is made of.
+pub fn cross_base(project: &Project, triple: &str) -> Result<Option<String>> {
+    Ok(images(project)?.cross.remove(triple))
+}
+
+/// What the image of that name is called by engines, and in ci/Cross.toml.
+fn tag(module: &str, name: &str) -> String {
+    format!("{}/{name}", module.replace('_', "-"))
+}
+
+/// Whether a program of that name is on PATH.
+fn on_path(name: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders = env::split_paths(&path);
+    folders.any(|folder| {
+        folder
+            .join(format!("{name}{}", env::consts::EXE_SUFFIX))
+            .is_file()
+    })
+}
+
+/// CONTAINER_ENGINE, else docker, else podman.
+pub fn engine() -> OsString {
+    env::var_os("CONTAINER_ENGINE").unwrap_or_else(|| {
+        match !on_path("docker") && on_path("podman") {
+            true => "podman",
+            false => "docker",
+        }
+        .into()
+    })
+}
+
+/// Its output, without the line feed at the end.
+fn ask(words: &[&str]) -> Result<String> {
+    let engine = engine();
+    let name = Path::new(&engine).display();
+    let output = Command::new(&engine)
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| {
+            format!("cannot run {name}: install it, or name another by CONTAINER_ENGINE")
+        })?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether the engine is there, and works.
+fn check_engine() -> Result<()> {
+    ask(&["info"]).map(|_| ()).with_context(|| {
+        format!(
+            "{} does not answer: start it, or name another by CONTAINER_ENGINE",
+            Path::new(&engine()).display()
+        )
+    })
+}
+
+/// An image that is there.
+#[derive(Clone)]
+pub struct Image {
+    pub tag: String,
+    /// What it holds.
+    pub id: String,
+    /// `rustc -vV` in it.
+    pub rustc: String,
+}
+
+/// The image of that name, asked for once.
+pub fn image(project: &Project, name: &str) -> Result<Image> {
+    static KNOWN: Mutex<BTreeMap<String, Image>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap();
+    let tag = tag(&project.module, name);
+    if let Some(image) = known.get(&tag) {
+        return Ok(image.clone());
+    }
+    let wanted = images(project)?.rust;
+    check_engine()?;
+    let Ok(id) = ask(&["image", "inspect", "--format", "{{.Id}}", &tag]) else {
+        bail!("there is no image {tag}: run `make image NAME={name}`");
+    };
+    let rustc = ask(&["run", "--rm", "--network", "none", &tag, "rustc", "-vV"])
+        .with_context(|| format!("the image {tag} cannot be run, or has no Rust"))?;
+    ensure!(
+        rustc.starts_with(&format!("rustc {wanted} ")),
+        "the image {tag} has {}, where docker/images.toml asks for {wanted}: \
+         run `make image NAME={name}`",
+        rustc.lines().next().unwrap_or("no Rust")
+    );
+    let image = Image {
+        tag: tag.clone(),
+        id,
+        rustc,
+    };
+    known.insert(tag, image.clone());
+    Ok(image)
+}
+
+/// A command that runs in the image. It sees the project as it lies, but writes to `folder`
+/// alone, as this user. `variables` are passed on.
+pub fn command(
+    project: &Project,
+    image: &Image,
+    folder: &Path,
+    variables: &[String],
+) -> Result<Command> {
+    let engine = engine();
+    let mut command = project.command(&engine)?;
+    command.args(["run", "--rm", "--init", "--read-only", "--tmpfs", "/tmp"]);
+    command.args(["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]);
+    // Where SELinux confines containers, they may not read what is mounted.
+    command.args(["--security-opt", "label=disable"]);
+    #[cfg(unix)]
+    {
+        let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+        command
+            .arg("--user")
+            .arg(format!("{}:{}", user.as_raw(), group.as_raw()));
+        let podman = Path::new(&engine).file_name() == Some("podman".as_ref());
+        if podman && !user.is_root() {
+            command.args(["--userns", "keep-id"]);
+        }
+    }
+    for (path, mode) in [(project.root.as_path(), ",readonly"), (folder, "")] {
+        let path = path.display();
+        command
+            .arg("--mount")
+            .arg(format!("type=bind,source={path},target={path}{mode}"));
+    }
+    command.arg("--workdir").arg(&project.rust);
+    command.arg("--env").arg(format!(
+        "CARGO_HOME={}",
+        folder.join("cargo-home").display()
+    ));
+    for name in variables {
+        command.args(["--env", name]);
+    }
+    command.arg(&image.tag);
+    Ok(command)
+}
+
+/// What cross calls the crate's folder and the target folder.
+pub const CROSS_MOUNTS: [&str; 2] = ["/project", "/target"];
+/// What cross calls CARGO_HOME.
+pub const CROSS_HOME: &str = "/cargo";
+
+/// Whether cross is there, and what it calls.
+pub fn check_cross(project: &Project) -> Result<()> {
+    ensure!(
+        project.tool("cross").is_ok() || on_path("cross"),
+        "there is no cross for BACKEND=cross: run `make cross`"
+    );
+    ensure!(
+        on_path("rustup"),
+        "there is no rustup, which cross asks for toolchains: https://rustup.rs"
+    );
+    Ok(())
+}
+
+/// A command for cross: cargo's arguments follow. The image's own Rust builds, whatever is
+/// installed here; cross may neither add a toolchain to rustup nor change one.
+///
+/// `sysroot`: of the Rust here, which cross mounts behind the image's own.
+pub fn cross(project: &Project, sysroot: &Path, folder: &Path) -> Result<Command> {
+    check_cross(project)?;
+    // cross 0.2.5 looks for the toolchain in the output of `rustup toolchain list`, by the last
+    // part of its sysroot, and adds it where it isn't listed as such: it reads neither
+    // "name (active, default)" nor a toolchain by another name. So it gets a list of its own.
+    let rustup = folder.join("rustup");
+    let toolchains = rustup.join("toolchains");
+    let name = sysroot
+        .file_name()
+        .context("the sysroot of rustc is no folder")?;
+    let _ = fs::remove_dir_all(&rustup);
+    fs::create_dir_all(&toolchains)?;
+    // `rustup toolchain link` takes no name that could be an official one.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(sysroot, toolchains.join(name))?;
+    #[cfg(windows)]
+    std::os::windows::fs::symlink_dir(sysroot, toolchains.join(name))?;
+    let mut path = vec![sysroot.join("bin")];
+    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let mut command = project.command(project.tool("cross").unwrap_or("cross".into()))?;
+    command
+        .env("PATH", env::join_paths(path)?)
+        .env("RUSTUP_HOME", &rustup)
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env("CROSS_CUSTOM_TOOLCHAIN", "1")
+        .env("CROSS_CONFIG", project.root.join("ci/Cross.toml"))
+        .env("CROSS_CONTAINER_ENGINE", engine())
+        .env("CARGO_HOME", folder.join("cargo-home"))
+        .env("XARGO_HOME", folder.join("cargo-home/xargo"));
+    Ok(command)
+}
+
+/// Builds an image of docker/images.toml.
+pub fn build(project: &Project, name: &str) -> Result<()> {
+    let images = images(project)?;
+    let cross = name.strip_prefix("cross-");
+    let base = match cross {
+        Some(triple) => images.cross.get(triple),
+        None => images.base.get(name),
+    };
+    let Some(base) = base else {
+        let mut known: Vec<String> = images.base.keys().cloned().collect();
+        known.extend(images.cross.keys().map(|triple| name_for_cross(triple)));
+        bail!(
+            "there is no image {name:?} in docker/images.toml; there are {}",
+            known.join(", ")
+        );
+    };
+    check_engine()?;
+    let tag = tag(&project.module, name);
+    let log = project.build("image").join(format!("{name}.log"));
+    let _ = fs::remove_file(&log);
+    eprintln!("{tag}: from {base}");
+    let mut command = project.command(engine())?;
+    command
+        .args(["build", "--tag", &tag])
+        .args(["--build-arg", &format!("BASE_IMAGE={base}")])
+        .args(["--build-arg", &format!("RUST_VERSION={}", images.rust)])
+        .args(["--build-arg", &format!("TARGET={}", cross.unwrap_or(""))])
+        .arg(project.root.join("docker"));
+    project::run(&mut command, &log)?;
+    say!("{tag}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Cross {
+        target: BTreeMap<String, CrossTarget>,
+    }
+
+    #[derive(Deserialize)]
+    struct CrossTarget {
+        image: String,
+    }
+
+    #[test]
+    fn cross_is_told_the_images_that_are_built_for_it() {
+        let images: Images = toml::from_str(include_str!("../../../docker/images.toml")).unwrap();
+        let cross: Cross = toml::from_str(include_str!("../../../ci/Cross.toml")).unwrap();
+        let expected: Vec<_> = images
+            .cross
+            .keys()
+            .map(|triple| (triple.clone(), tag("hello_pyrust", &name_for_cross(triple))))
+            .collect();
+        let told: Vec<_> = cross
+            .target
+            .into_iter()
+            .map(|(triple, target)| (triple, target.image))
+            .collect();
+        assert_eq!(told, expected);
+    }
+}
