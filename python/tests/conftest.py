@@ -258,6 +258,10 @@ def built(tmp_path_factory):
 
 def pytest_terminal_summary(terminalreporter):
     rows = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for name, row in report.user_properties:
+            if name == "built":
+                terminalreporter.write_line("{:<17} {:<28} {:>7}  {:<30}  {}".format(*row))
     words = {"passed": "ok", "failed": "FAILED", "skipped": "not run", "error": "FAILED"}
     for outcome, word in words.items():
         for report in terminalreporter.stats.get(outcome, []):
