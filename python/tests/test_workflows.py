@@ -1,0 +1,173 @@
+"""The workflows of GitHub Actions, the table's part in them, and what they pin."""
+
+import configparser
+import json
+import re
+from importlib.resources import files
+
+import pytest
+from conftest import ROOT, clean_environment, xtask
+from ruamel.yaml import YAML
+
+tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is newer than 3.10")
+WORKFLOWS = sorted((ROOT / ".github").rglob("*.yml"))
+TABLE = tomllib.loads((ROOT / "ci/targets.toml").read_text())["target"]
+IMAGES = tomllib.loads((ROOT / "docker/images.toml").read_text())
+# https://docs.github.com/en/actions/reference/runners/github-hosted-runners
+RUNNERS = {
+    "macos-15",
+    "macos-15-intel",
+    "ubuntu-24.04",
+    "ubuntu-24.04-arm",
+    "windows-11-arm",
+    "windows-2025",
+}
+
+
+def steps(node):
+    """Every step in a workflow or an action, wherever it stands."""
+    if isinstance(node, dict):
+        if isinstance(node.get("uses", node.get("run")), str):
+            yield node
+        for value in node.values():
+            yield from steps(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from steps(value)
+
+
+def executed_verbs():
+    """The verbs that .ci/run, or a test that it runs, calls."""
+    suites = [ROOT / ".ci/run", ROOT / "python/tests/test_docker.py"]
+    return {
+        verb
+        for path in suites
+        for verb in re.findall(r'(?:^|\s|")make(?: |", "(?:-.*?", ")*)([a-z-]+)', path.read_text())
+    }
+
+
+def problems(text):
+    """What is wrong with a workflow or an action, a line each."""
+    verbs = set(re.findall(r"^\.PHONY: ([a-z-]+)$", (ROOT / "Makefile").read_text(), re.M))
+    verbs &= executed_verbs()
+    found = []
+    for step in steps(YAML(typ="safe").load(text)):
+        line = step.get("run")
+        if line is not None and not re.fullmatch(rf"make ({'|'.join(verbs)})", line.strip()):
+            found.append(f"run: {line}")
+        action = step.get("uses", "")
+        if action.startswith("$/"):
+            if not (ROOT / action[2:] / "action.yml").is_file():
+                found.append(f"uses: {action} is not there")
+        elif action and not re.fullmatch(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}", action):
+            found.append(f"uses: {action} is not pinned")
+    for line in text.splitlines():
+        if re.search(r"uses: .*@", line) and not re.search(r" # v\d+\.\d+\.\d+$", line):
+            found.append(f"{line.strip()} says no version")
+    return found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_workflows_call_make_and_pin_what_they_use(path):
+    assert problems(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("run: make lint", "run: cargo clippy"),
+        ("run: make lint", "run: make lint && curl example.org"),
+        ("run: make lint", "run: make lint${{ github.head_ref }}"),
+        ("run: make lint", "run: make distclean"),  # no suite runs it
+        ("actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@main"),
+        (" # v7.0.1", ""),
+        ("$/.github/actions/setup", "$/.github/actions/other"),
+    ],
+)
+def test_a_bad_workflow_is_found(old, new):
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert old in text
+    assert len(problems(text.replace(old, new, 1))) == 1
+
+
+def test_an_action_has_one_version():
+    pins = {}
+    for path in WORKFLOWS:
+        for action, sha in re.findall(r"uses: ([\w./-]+)@(\S+)", path.read_text()):
+            pins.setdefault(action, set()).add(sha)
+    assert pins and all(len(shas) == 1 for shas in pins.values()), pins
+
+
+def test_the_workflows_rust_is_that_of_the_images():
+    for path in ROOT.glob(".github/workflows/*.yml"):
+        assert f'RUSTUP_TOOLCHAIN: "{IMAGES["rust"]}"' in path.read_text()
+
+
+def matrix(project, *words, **environment):
+    text = xtask(project, "matrix", *words, env=clean_environment(**environment))
+    return {
+        name: json.loads(value)["include"]
+        for name, value in (line.split("=", 1) for line in text.splitlines())
+    }
+
+
+def test_the_matrix_has_every_row_of_the_table(project):
+    found = matrix(project, "all")
+    built = found["build"]
+    assert len(built) == len(TABLE) == len({row["target"] for row in built})
+    for row, target in zip(built, TABLE, strict=True):
+        system, *machine = row["target"].split("_", 1)
+        tag = target["tags"][-1]
+        assert tag.startswith(system) and tag.endswith("".join(machine))
+        assert row["runner"] in RUNNERS
+        assert bool(row["image"]) == (row["backend"] == "cibuildwheel")
+        # Something runs it: the runner itself, an emulator, or a runner in the second stage.
+        assert row["emulator"] or row["runner"] in target["native"]
+    ran = {(row["runner"], name) for row in found["native"] for name in row["targets"].split()}
+    for row, target in zip(built, TABLE, strict=True):
+        for runner in target.get("native", []):
+            assert runner == row["runner"] or (runner, row["target"]) in ran
+    assert {row["runner"] for row in [*built, *found["native"]]} == RUNNERS
+
+
+def test_the_matrix_of_some_targets(project, tmp_path):
+    output = tmp_path / "output"
+    output.write_text("earlier=1\n")
+    found = matrix(project, "macosx_arm64 win32", "musllinux_aarch64", GITHUB_OUTPUT=str(output))
+    assert [row["target"] for row in found["build"]] == [
+        "musllinux_aarch64",
+        "macosx_arm64",
+        "win32",
+    ]
+    assert found["build"][0]["runner"] == "ubuntu-24.04-arm"
+    assert [row["runner"] for row in found["native"]] == ["macos-15", "windows-2025"]
+    lines = output.read_text().splitlines()
+    assert lines[0] == "earlier=1" and [line.split("=")[0] for line in lines[1:]] == [
+        "build",
+        "native",
+    ]
+    (row,) = matrix(project, "manylinux_aarch64", "--backend", "cross")["build"]
+    assert row["image"] == IMAGES["cross"]["aarch64-unknown-linux-gnu"]
+    assert row["runner"] == "ubuntu-24.04" and row["emulator"] == "debian arm64"
+    text = xtask(project, "matrix", "nope", fails=True)
+    assert "no such target: nope" in text
+
+
+def test_the_images_are_those_that_cibuildwheel_pins():
+    """Digests that nobody here made up: https://github.com/pypa/cibuildwheel"""
+    pinned = configparser.ConfigParser()
+    pinned.read_string((files("cibuildwheel") / "resources/pinned_docker_images.cfg").read_text())
+    for name, image in IMAGES["base"].items():
+        libc, arch = re.fullmatch(r"(manylinux2014|musllinux_1_2)_(\w+)", name).groups()
+        assert pinned[arch][libc].split()[0] == image
+    for image in IMAGES["cross"].values():
+        assert re.fullmatch(r"ghcr\.io/cross-rs/[\w.:-]+@sha256:[0-9a-f]{64}", image)
+    named = {target["image"] for target in TABLE if "image" in target}
+    assert named == set(IMAGES["base"])
+
+
+def test_the_table_names_what_is_there(project):
+    """A row's image, by docker/images.toml, and a backend that is known."""
+    project.edit(project.root / "ci/targets.toml", 'ci = "cibuildwheel"', 'ci = "make"')
+    text = xtask(project, "matrix", "all", fails=True)
+    assert "unknown variant `make`" in text and "targets.toml" in text
