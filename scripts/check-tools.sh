@@ -14,7 +14,8 @@ elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     lacks "the venv module of $python (Debian, Ubuntu: apt install python3-venv)"
 fi
 command -v cargo >/dev/null || lacks "cargo (https://rustup.rs)"
-command -v cc >/dev/null || lacks "a C compiler as cc, which Rust links with (Debian, Ubuntu: apt install gcc libc6-dev)"
+# On Windows, Rust knows where its own linker is.
+[ "${OS:-}" = Windows_NT ] || command -v cc >/dev/null || lacks "a C compiler as cc, which Rust links with (Debian, Ubuntu: apt install gcc libc6-dev)"
 
 if [ -n "$missing" ]; then
     echo "error: this machine lacks:$missing" >&2

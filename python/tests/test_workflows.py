@@ -3,10 +3,11 @@
 import configparser
 import json
 import re
+import subprocess
 from importlib.resources import files
 
 import pytest
-from conftest import ROOT, clean_environment, xtask
+from conftest import BIN, ROOT, clean_environment, xtask
 from ruamel.yaml import YAML
 
 tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is newer than 3.10")
@@ -133,11 +134,13 @@ def test_the_matrix_has_every_row_of_the_table(project):
 def test_the_matrix_of_some_targets(project, tmp_path):
     output = tmp_path / "output"
     output.write_text("earlier=1\n")
-    found = matrix(project, "macosx_arm64 win32", "musllinux_aarch64", GITHUB_OUTPUT=str(output))
+    found = matrix(
+        project, "macosx_arm64 win_amd64", "musllinux_aarch64", GITHUB_OUTPUT=str(output)
+    )
     assert [row["target"] for row in found["build"]] == [
         "musllinux_aarch64",
         "macosx_arm64",
-        "win32",
+        "win_amd64",
     ]
     assert found["build"][0]["runner"] == "ubuntu-24.04-arm"
     assert [row["runner"] for row in found["native"]] == ["macos-15", "windows-2025"]
@@ -171,3 +174,28 @@ def test_the_table_names_what_is_there(project):
     project.edit(project.root / "ci/targets.toml", 'ci = "cibuildwheel"', 'ci = "make"')
     text = xtask(project, "matrix", "all", fails=True)
     assert "unknown variant `make`" in text and "targets.toml" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "platform",
+    [
+        "aarch64-apple-darwin",
+        "aarch64-pc-windows-msvc",
+        "aarch64-unknown-linux-gnu",
+        "x86_64-apple-darwin",
+        "x86_64-pc-windows-msvc",
+        "x86_64-unknown-linux-gnu",
+    ],
+)
+def test_no_tool_is_compiled_on_any_runner(platform):
+    """Each of ci/requirements.txt has a wheel for each kind of runner, or is not wanted there."""
+    pins = re.sub(r"(?m)^\s.*|\\\n", "", (ROOT / "ci/requirements.txt").read_text())
+    words = [BIN / "uv", "pip", "compile", "--quiet", "--no-header", "--only-binary", ":all:"]
+    words += ["--python-version", "3.13", "--python-platform", platform, "--constraint", "-"]
+    done = subprocess.run(
+        [*words, ROOT / "ci/requirements.in"], input=pins, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for tool in re.findall(r"(?m)^([\w-]+)==", done.stdout):
+        assert f"{tool}==" in pins
