@@ -861,7 +861,8 @@ impl<'a> Judge<'a> {
         }
         let component = &sbom["metadata"]["component"];
         let of = component["version"].as_str().unwrap_or("no version");
-        if of_library && of != self.context.version {
+        // cargo's spelling
+        if of_library && !project::python_version(of).is_ok_and(|of| of == self.context.version) {
             return Err(format!("it is of {of}, not of {}", self.context.version));
         }
         match private_path(text, &self.context.private) {

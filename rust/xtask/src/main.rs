@@ -14,6 +14,7 @@ mod pipeline;
 mod policy;
 mod progress;
 mod project;
+mod release;
 mod rules;
 mod sbom;
 mod sdist;
@@ -133,6 +134,22 @@ enum Verb {
         /// Its name in docker/images.toml
         name: String,
     },
+    /// Set the version, everywhere that it stands
+    Bump {
+        /// As cargo writes it: 1.2.3, 1.2.3-rc.1
+        version: String,
+    },
+    /// Say whether this commit can be released under a tag
+    CheckTag {
+        /// The tag [default: `v` and the version]
+        #[arg(default_value = "")]
+        tag: String,
+        /// An index that must not have the version: pypi, testpypi, or a URL that takes uploads
+        #[arg(long, value_name = "REPOSITORY")]
+        index: Option<String>,
+    },
+    /// Judge dist/ as a release, and write what is published beside it into build/release
+    Gather,
     /// Pack the source distribution, into dist/
     Sdist {
         /// With every crate that rust/Cargo.lock names, so that it builds without a network
@@ -142,7 +159,7 @@ enum Verb {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let project = Project::find()?;
+    let mut project = Project::find()?;
     match cli.verb {
         Verb::Header { check } => header::run(&project, check),
         Verb::Lib { target, backend } => pipeline::lib(&project, target.as_deref(), backend),
@@ -178,6 +195,9 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Doctor { targets, backend } => doctor::run(&project, &targets, backend),
         Verb::Matrix { targets, backend } => matrix::run(&project, &targets, backend),
         Verb::Image { name } => container::build(&project, &name),
+        Verb::Bump { version } => release::bump(&mut project, &version),
+        Verb::CheckTag { tag, index } => release::check_tag(&project, &tag, index.as_deref()),
+        Verb::Gather => release::gather(&project),
         Verb::Sdist { vendor } => pipeline::sdist(&project, vendor),
     }
 }

@@ -1,16 +1,12 @@
 //! The matrix of CI, from the table.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::fs::OpenOptions;
-use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::container;
-use crate::project::Project;
-use crate::say;
+use crate::project::{self, Project};
 use crate::targets::{self, Backend, Target};
 
 /// Where what needs no other machine is built.
@@ -68,16 +64,7 @@ pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Res
         serde_json::to_string(&Matrix { include: rows })?,
         serde_json::to_string(&native)?
     );
-    say!("{text}");
-    if let Some(path) = env::var_os("GITHUB_OUTPUT") {
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .and_then(|mut file| writeln!(file, "{text}"))
-            .with_context(|| format!("cannot write to GITHUB_OUTPUT, {path:?}"))?;
-    }
-    Ok(())
+    project::output(&text)
 }
 
 fn build(project: &Project, target: &Target, backend: Option<Backend>) -> Result<Build> {

@@ -7,8 +7,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::str::FromStr;
 
 use anyhow::{ensure, Context, Result};
+use pep440_rs::Version;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -22,6 +24,8 @@ pub struct Project {
     pub rust: PathBuf,
     /// The Python project's folder.
     pub python: PathBuf,
+    /// The crate's version as Python writes it, which is what file names say: 1.0.0rc1 where
+    /// cargo has 1.0.0-rc.1.
     pub version: String,
     /// The Python package, the library's stem and the prefix of its C symbols.
     pub module: String,
@@ -58,6 +62,7 @@ impl Project {
         let manifest: Manifest = toml::from_str(&read(&path)?)
             .with_context(|| format!("{} is not a package's manifest", path.display()))?;
         let Package { name, version } = manifest.package;
+        let version = python_version(&version).with_context(|| format!("{}", path.display()))?;
         let build = root.join("build");
         fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
         let lock = File::create(build.join(".lock"))
@@ -146,6 +151,17 @@ impl Project {
     }
 }
 
+/// A version of cargo's, as Python writes it in its normal form (PEP 440).
+pub fn python_version(version: &str) -> Result<String> {
+    let python = Version::from_str(version)
+        .with_context(|| format!("Python has no version {version} (PEP 440)"))?;
+    ensure!(
+        !python.is_local(),
+        "PyPI takes no version with a `+`, as in {version}"
+    );
+    Ok(python.to_string())
+}
+
 /// 1980-01-01T00:00:00Z, in seconds since 1970: the first moment that a zip file can say.
 pub const ZIP_EPOCH: u64 = 315_532_800;
 
@@ -177,6 +193,21 @@ macro_rules! say {
             std::process::exit(1);
         }
     };
+}
+
+/// Prints what a later job of CI reads, as NAME=VALUE lines; in a step of GitHub's they become
+/// the step's outputs, too.
+pub fn output(text: &str) -> Result<()> {
+    say!("{text}");
+    if let Some(path) = env::var_os("GITHUB_OUTPUT") {
+        File::options()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .and_then(|mut file| writeln!(file, "{text}"))
+            .with_context(|| format!("cannot write to GITHUB_OUTPUT, {path:?}"))?;
+    }
+    Ok(())
 }
 
 pub fn read(path: &Path) -> Result<String> {
@@ -316,6 +347,6 @@ pub fn sha256(path: &Path) -> Result<String> {
     Ok(hex(&Sha256::digest(contents)))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,373 @@
+//! A release: its version, its tag, and what is published beside its files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{bail, ensure, Context, Result};
+use pep440_rs::Version;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use crate::audit;
+use crate::build;
+use crate::header;
+use crate::project::{self, hex, read, sha256, write, Project};
+use crate::say;
+use crate::sdist;
+use crate::targets;
+use crate::wheel;
+
+const UNRELEASED: &str = "Unreleased";
+
+// ---- The version ---------------------------------------------------------------------------
+
+/// Sets the version: in rust/Cargo.toml and its lock file, in what is generated from them, and
+/// as the heading of the changelog. All of it, or nothing when it fails.
+pub fn bump(project: &mut Project, version: &str) -> Result<()> {
+    semver::Version::parse(version).with_context(|| {
+        format!("cargo takes no version {version:?}; it is like 1.2.3 or 1.2.3-rc.1")
+    })?;
+    let new = project::python_version(version)?;
+    ensure!(
+        Version::from_str(&new).ok() >= Version::from_str(&project.version).ok(),
+        "{new} is older than {}, the version that rust/Cargo.toml has",
+        project.version
+    );
+    let package = project.package();
+    let header = format!("include/{}.h", project.module);
+    let files = [
+        project.rust.join("Cargo.toml"),
+        project.rust.join("Cargo.lock"),
+        project.rust.join(header),
+        package.join("_ffi.py"),
+        package.join("_ffi.pyi"),
+        project.root.join("CHANGELOG.md"),
+    ];
+    let before = files
+        .iter()
+        .map(|path| Ok((path, read(path)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let set = set_version(project, version, new);
+    for (path, text) in before {
+        if set.is_err() {
+            write(path, text)?;
+        } else if read(path)? != text {
+            say!("changed {}", project.relative(path));
+        }
+    }
+    set?;
+    let version = &project.version;
+    say!("the version is {version}: commit that, then tag the commit v{version} and push the tag");
+    Ok(())
+}
+
+fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        package: Package,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        version: Spanned<String>,
+    }
+    let path = project.root.join("CHANGELOG.md");
+    write(&path, dated(&read(&path)?, &new, &today())?)?;
+
+    let path = project.rust.join("Cargo.toml");
+    let mut text = read(&path)?;
+    let manifest: Manifest = toml::from_str(&text)?;
+    text.replace_range(manifest.package.version.span(), &format!("{version:?}"));
+    write(&path, text)?;
+    project.version = new;
+
+    let mut cargo = build::cargo(project)?;
+    cargo
+        .current_dir(&project.rust)
+        .args(["update", "--workspace"]);
+    project::run(&mut cargo, &project.build("release").join("log"))?;
+    header::run(project, false)
+}
+
+/// The date in UTC, as 2026-01-31.
+fn today() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let [year, month, day, ..] = sdist::date(now.map_or(0, |time| time.as_secs()));
+    format!("{year}-{month:02}-{day:02}")
+}
+
+// ---- The changelog -------------------------------------------------------------------------
+
+/// The sections of a changelog: the first word of the heading, its line, and the text below.
+fn sections(text: &str) -> Vec<(&str, &str, &str)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest
+        .starts_with("## ")
+        .then_some(0)
+        .or_else(|| rest.find("\n## ").map(|at| at + 1))
+    {
+        let section = &rest[at..];
+        let end = section.find('\n').map_or(section.len(), |at| at + 1);
+        let next = section[end..].find("\n## ").map(|at| at + 1);
+        let next = match section[end..].starts_with("## ") {
+            true => end,
+            false => next.map_or(section.len(), |at| end + at),
+        };
+        let heading = section[..end].trim_end();
+        let word = heading[3..].split_whitespace().next().unwrap_or_default();
+        let word = word.trim_matches(['[', ']']);
+        found.push((word, heading, section[end..next].trim()));
+        rest = &section[next..];
+    }
+    found
+}
+
+/// What the changelog says of a version.
+fn notes<'a>(changelog: &'a str, version: &str) -> Result<&'a str> {
+    let found = sections(changelog);
+    let (_, heading, notes) = found
+        .iter()
+        .find(|(word, ..)| *word == version)
+        .with_context(|| format!("CHANGELOG.md has no section `## {version}`"))?;
+    ensure!(!notes.is_empty(), "CHANGELOG.md has nothing in `{heading}`");
+    Ok(notes)
+}
+
+/// The changelog with what is unreleased as that of a version.
+fn dated(changelog: &str, version: &str, today: &str) -> Result<String> {
+    let found = sections(changelog);
+    let unreleased = found
+        .iter()
+        .find(|(word, ..)| word.eq_ignore_ascii_case(UNRELEASED));
+    match unreleased {
+        // A second run of the verb, or the first version of all.
+        None if notes(changelog, version).is_ok() => Ok(changelog.to_owned()),
+        None => bail!("CHANGELOG.md has no section `## {UNRELEASED}`: write there what changed"),
+        Some((_, heading, "")) => {
+            bail!("CHANGELOG.md has nothing in `{heading}`: write there what changed")
+        }
+        Some(_) if found.iter().any(|(word, ..)| *word == version) => {
+            bail!("CHANGELOG.md has a section `## {version}` already, beside `## {UNRELEASED}`")
+        }
+        Some((_, heading, _)) => {
+            let dated = format!("\n## {version} - {today}\n");
+            let text = format!("\n{changelog}");
+            Ok(text.replacen(&format!("\n{heading}\n"), &dated, 1)[1..].to_owned())
+        }
+    }
+}
+
+// ---- The tag -------------------------------------------------------------------------------
+
+/// Says all that stands against releasing this commit under a tag, before anything is built.
+pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()> {
+    let version = &project.version;
+    let expected = format!("v{version}");
+    let tag = if tag.is_empty() { &expected } else { tag };
+    let mut findings = Vec::new();
+    if tag != expected {
+        findings.push(format!(
+            "the tag is {tag}, and the version in rust/Cargo.toml is {version}: tag {expected}, \
+             or run `make bump VERSION=…`, commit, and tag that"
+        ));
+    }
+    let head = git(project, &["rev-parse", "HEAD"])?;
+    let reference = format!("refs/tags/{tag}^{{commit}}");
+    // There may be none yet.
+    let tagged = git(project, &["rev-parse", "--quiet", "--verify", &reference]);
+    if tagged.is_ok_and(|commit| commit != head) {
+        findings.push(format!(
+            "the tag {tag} is of another commit than HEAD: run `git checkout {tag}`, or choose \
+             another version with `make bump`"
+        ));
+    }
+    let changed = git(
+        project,
+        &["status", "--porcelain", "--untracked-files=normal"],
+    )?;
+    if !changed.is_empty() {
+        findings.push(format!(
+            "the working tree is not what is committed: commit these, or stash them:\n  {}",
+            changed.lines().collect::<Vec<_>>().join("\n  ")
+        ));
+    }
+    if let Err(error) = read(&project.root.join("CHANGELOG.md"))
+        .and_then(|changelog| notes(&changelog, version).map(drop))
+    {
+        findings.push(format!("{error:#}: write what users should know of it"));
+    }
+    if let Err(error) = header::run(project, true) {
+        findings.push(format!("{error:#}"));
+    }
+    let mut cargo = build::cargo(project)?;
+    cargo
+        .current_dir(&project.rust)
+        .args(["metadata", "--locked", "--format-version=1"])
+        .stdout(Stdio::null());
+    if !cargo.stderr(Stdio::null()).status()?.success() {
+        findings.push("rust/Cargo.lock does not fit rust/Cargo.toml: run `make bump`".into());
+    }
+    match index {
+        None => say!("not asked: whether an index has {version} (REPOSITORY=pypi asks)"),
+        Some(index) => match is_released(project, index) {
+            Ok(None) => {}
+            Ok(Some(finding)) => findings.push(finding),
+            Err(error) => findings.push(format!("{error:#}")),
+        },
+    }
+    for finding in &findings {
+        say!("{finding}");
+    }
+    ensure!(findings.is_empty(), "{tag} cannot be released: see above");
+    say!("{tag} can be built");
+    Ok(())
+}
+
+/// Why an index takes no release of this version: it has one. What it has in part is a release
+/// that did not come to its end.
+fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
+    let name = project.module.replace('_', "-");
+    let version = &project.version;
+    let folder = project::scratch(&project.build("release"))?;
+    let answer = folder.path().join("index.json");
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .arg(project.root.join("scripts/index.py"))
+        .args([index, &name, version]);
+    let log = project.build("release").join("log");
+    project::run_to(&mut command, &log, Some(&answer))?;
+    let has: BTreeMap<String, String> = serde_json::from_str(&read(&answer)?)?;
+    let missing: Vec<String> = files(project)?
+        .into_iter()
+        .filter(|file| !has.contains_key(file))
+        .collect();
+    if has.is_empty() {
+        return Ok(None);
+    }
+    if missing.is_empty() {
+        return Ok(Some(format!(
+            "{index} has {name} {version} already, and an index never takes a file again: run \
+             `make bump VERSION=…`"
+        )));
+    }
+    say!(
+        "{index} has {} files of {name} {version}, and lacks {}: that release goes on",
+        has.len(),
+        missing.len()
+    );
+    Ok(None)
+}
+
+/// The names of a release's files.
+fn files(project: &Project) -> Result<BTreeSet<String>> {
+    let (module, version) = (&project.module, &project.version);
+    let mut names: BTreeSet<String> = targets::load(project)?
+        .iter()
+        .map(|target| target.wheel_name(module, version))
+        .collect();
+    names.insert(format!("{module}-{version}.tar.gz"));
+    Ok(names)
+}
+
+fn git(project: &Project, words: &[&str]) -> Result<String> {
+    let output = Command::new("git")
+        .args(words)
+        .current_dir(&project.root)
+        .output()
+        .context("cannot run git")?;
+    ensure!(
+        output.status.success(),
+        "git {} failed: {}",
+        words[0],
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
+
+// ---- The files -----------------------------------------------------------------------------
+
+/// Judges dist/ as the whole of a release. Then writes into build/release what is published
+/// beside it: SHA256SUMS, the notes, and the SBOMs, which lie in the wheels too.
+pub fn gather(project: &Project) -> Result<()> {
+    let folder = project.build("release");
+    let changelog = read(&project.root.join("CHANGELOG.md"))?;
+    let notes = notes(&changelog, &project.version)?;
+    let options = audit::Options {
+        json: false,
+        release: true,
+    };
+    audit::run(project, &[], &options)?;
+
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let mut sums = String::new();
+    for name in files(project)? {
+        let path = project.dist().join(&name);
+        sums += &format!("{}  {name}\n", sha256(&path)?);
+        if let Some(stem) = name.strip_suffix(".whl") {
+            write(&folder.join(format!("{stem}.cdx.json")), sbom(&path)?)?;
+        }
+    }
+    write(&folder.join("notes.md"), format!("{notes}\n"))?;
+    let path = folder.join("SHA256SUMS");
+    write(&path, &sums)?;
+    say!("{}", project.relative(&path));
+    project::output(&format!("sums={}", hex(&Sha256::digest(sums))))
+}
+
+/// The SBOM of the library, in a wheel that has been judged.
+fn sbom(path: &PathBuf) -> Result<Vec<u8>> {
+    let data = fs::read(path)?;
+    let archive = wheel::open(&data)?;
+    let member = archive
+        .members
+        .iter()
+        .find(|member| member.name.ends_with(".cdx.json"))
+        .with_context(|| format!("{} has no SBOM", path.display()))?;
+    let mut buffer = Vec::new();
+    Ok(member.unpack(&data, &mut buffer)?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANGELOG: &str = "# Changelog\n\n## [Unreleased]\n\n- New.\n\n### Fixed\n- Old.\n\n\
+                             ## 1.1.0 - 2026-01-31\n## 1.0.0\nFirst.\n";
+
+    #[test]
+    fn a_changelog_has_sections() {
+        let words: Vec<&str> = sections(CHANGELOG).iter().map(|it| it.0).collect();
+        assert_eq!(words, ["Unreleased", "1.1.0", "1.0.0"]);
+        assert_eq!(notes(CHANGELOG, "1.0.0").unwrap(), "First.");
+        let error = |version| notes(CHANGELOG, version).unwrap_err().to_string();
+        assert!(error("1.1.0").contains("nothing in `## 1.1.0 - 2026-01-31`"));
+        assert!(error("1.1").contains("no section `## 1.1`"));
+        assert_eq!(sections("").len(), 0);
+    }
+
+    #[test]
+    fn what_is_unreleased_becomes_a_version() {
+        let text = dated(CHANGELOG, "1.2.0", "2026-02-28").unwrap();
+        assert_eq!(
+            notes(&text, "1.2.0").unwrap(),
+            "- New.\n\n### Fixed\n- Old."
+        );
+        assert_eq!(
+            text.replace("1.2.0 - 2026-02-28", "[Unreleased]"),
+            CHANGELOG
+        );
+        // Once more.
+        assert_eq!(dated(&text, "1.2.0", "2026-03-01").unwrap(), text);
+        let error = |text: &str, version| dated(text, version, "").unwrap_err().to_string();
+        assert!(error(&text, "1.3.0").contains("no section `## Unreleased`"));
+        assert!(error("## Unreleased\n\n## 1.0.0\nA.\n", "1.1.0").contains("nothing in"));
+        assert!(error(CHANGELOG, "1.0.0").contains("already"));
+    }
+}

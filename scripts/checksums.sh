@@ -1,0 +1,28 @@
+#!/bin/sh
+# Whether dist/ holds the files that build/release/SHA256SUMS names, and no others.
+#
+#     checksums.sh [SUM]
+#
+# SUM is the SHA-256 that SHA256SUMS itself must have. Needs nothing but coreutils: it runs
+# where a release is uploaded and nothing is installed.
+set -eu
+cd "$(dirname "$0")/.."
+sums=build/release/SHA256SUMS
+[ -f "$sums" ] || {
+    echo "error: $sums is missing: run \`make gather\`" >&2
+    exit 1
+}
+if [ -n "${1:-}" ] && ! echo "$1  $sums" | sha256sum --check --status; then
+    echo "error: $sums is not the file that was written: it has another SHA-256 than $1" >&2
+    exit 1
+fi
+(cd dist && sha256sum --check --strict "../$sums") || {
+    echo "error: dist/ is not what $sums says: run \`make gather\`, or build it again" >&2
+    exit 1
+}
+here=$(find dist -mindepth 1 | wc -l)
+listed=$(wc -l <"$sums")
+[ "$here" -eq "$listed" ] || {
+    echo "error: dist/ holds $here files, and $sums names $listed" >&2
+    exit 1
+}
