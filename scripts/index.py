@@ -1,0 +1,139 @@
+"""What an index of packages has: PyPI, TestPyPI, or any other that serves the simple API
+(https://packaging.python.org/en/latest/specifications/simple-repository-api/).
+
+    index.py REPOSITORY PROJECT VERSION
+
+prints the files of that version, as JSON: {name: SHA-256}.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import requests
+from passlib.apache import HtpasswdFile
+from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
+
+sys.path.insert(0, str(Path(__file__).with_name("runners")))
+
+import common
+
+# Where twine uploads to, and where pip reads from. (test.)pypi.org have hosts of their own for
+# the former; elsewhere, as in pypiserver and devpi, the latter lies below it.
+REPOSITORIES = {
+    "pypi": ("https://upload.pypi.org/legacy/", "https://pypi.org/simple/"),
+    "testpypi": ("https://test.pypi.org/legacy/", "https://test.pypi.org/simple/"),
+}
+
+
+def addresses(repository):
+    """(where uploads go, where the simple API is) of `pypi`, `testpypi` or a URL."""
+    if repository in REPOSITORIES:
+        return REPOSITORIES[repository]
+    if not repository.startswith(("http://", "https://")):
+        names = ", ".join(REPOSITORIES)
+        sys.exit(f"error: no repository is called {repository!r}: {names}, or an https:// address")
+    url = repository.rstrip("/") + "/"
+    return url, url + "simple/"
+
+
+@contextlib.contextmanager
+def packages(repository, project, version):
+    """(a client of the index, the files of one version as it describes them): none where the
+    index has no such project. Ends the run when the index does not answer."""
+    _, simple = addresses(repository)
+    try:
+        with PyPISimple(simple) as client:
+            found = client.get_project_page(project, timeout=60).packages
+            yield client, [package for package in found if package.version == version]
+    except NoSuchProjectError:
+        yield client, []
+    except (requests.RequestException, UnsupportedContentTypeError, ValueError) as error:
+        sys.exit(f"error: {simple} cannot be read: {error}")
+
+
+def files(repository, project, version):
+    """{name: SHA-256 in hexadecimal} of the files of one version."""
+    with packages(repository, project, version) as (client, found):
+        return {package.filename: sha256(client, package) for package in found}
+
+
+def sha256(client, package):
+    if "sha256" in package.digests:
+        return package.digests["sha256"]
+    with tempfile.TemporaryDirectory() as folder:  # pypiserver tells another one by default
+        path = Path(folder, "file")
+        client.download_package(package, path, verify=False)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Server:
+    """An index on loopback, pypiserver, for a `with` block. Anybody may read from it; who
+    uploads needs the password that `credentials` has, as twine's variables."""
+
+    def __init__(self, folder):
+        """folder: where the packages are, which need not exist; its log is beside it."""
+        self.folder = Path(folder)
+        self.log = self.folder.with_suffix(".log")
+        self.credentials = {"TWINE_USERNAME": "maintainer", "TWINE_PASSWORD": secrets.token_hex()}
+
+    def __enter__(self):
+        self.folder.mkdir(exist_ok=True)
+        passwords = HtpasswdFile(self.folder.with_suffix(".htpasswd"), new=True)
+        passwords.set_password(*self.credentials.values())
+        passwords.save()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/"
+        command = [Path(sys.executable).with_name("pypi-server"), "run", "--disable-fallback"]
+        command += ["--interface", "127.0.0.1", "--port", str(port), "--hash-algo", "sha256"]
+        command += ["--health-endpoint", "/health", "--backend", "simple-dir"]
+        command += ["--passwords", passwords.path, "--authenticate", "update", self.folder]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=common.die_with_parent if sys.platform == "linux" else None,
+            )
+        try:
+            self.wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def wait(self):
+        for _ in range(300):
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(self.url + "health", timeout=10).ok:
+                    return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise RuntimeError(f"pypiserver does not answer at {self.url}:\n{self.log.read_text()}")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def environment(self, **changes):
+        """This environment, with the password, and with nothing between a client and loopback."""
+        bypass = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
+        return {**os.environ, "no_proxy": bypass, "NO_PROXY": bypass, **self.credentials, **changes}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    print(json.dumps(files(*sys.argv[1:])))
