@@ -161,25 +161,15 @@ def sdist():
     return only(f"dist/{PACKAGE}-*.tar.gz")
 
 
-class Cargo:
+class Cargo(interpreters.Cargo):
     """A `cargo` first on PATH that writes down its arguments; the real one, or none."""
 
     def __init__(self, folder, works):
-        folder.mkdir()
-        self.log = folder / "calls"
-        program = folder / "cargo"
-        real = shutil.which("cargo")
-        last = f'exec "{real}" "$@"' if works else 'echo "cargo was called" >&2; exit 99'
-        program.write_text(f'#!/bin/sh\necho "$*" >> "{self.log}"\n{last}\n')
-        program.chmod(0o755)
+        super().__init__(folder, works)
         self.environment = clean_environment(
             PATH=f"{folder}{os.pathsep}{os.environ['PATH']}", CARGO_NET_OFFLINE="true"
         )
         self.environment.pop("CARGO", None)
-
-    @property
-    def calls(self):
-        return self.log.read_text().splitlines() if self.log.exists() else []
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""The Pythons of this machine, and environments of them. The tests use it too."""
+"""The Pythons of this machine, environments of them, and a cargo that tells when it was called.
+The tests use it too."""
 
 import json
 import os
@@ -71,3 +72,21 @@ def make_environment(run, path, version, folder):
         tool = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update"]
         run(*tool, "--python", path, folder)
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+class Cargo:
+    """A program `cargo` that writes down its arguments, for a POSIX shell; then the real one
+    runs, or it fails. `folder`, which is made, belongs on PATH."""
+
+    def __init__(self, folder, works=True):
+        self.folder, self.log = folder, folder / "calls"
+        folder.mkdir(exist_ok=True)
+        real = shutil.which("cargo")
+        last = f'exec "{real}" "$@"' if works else 'echo "cargo was called" >&2; exit 99'
+        program = folder / "cargo"
+        program.write_text(f'#!/bin/sh\necho "$*" >> "{self.log}"\n{last}\n')
+        program.chmod(0o755)
+
+    @property
+    def calls(self):
+        return self.log.read_text().splitlines() if self.log.exists() else []

@@ -1,0 +1,330 @@
+"""Rehearses a release: uploads dist/ to an index on this machine, as `make publish` does, and
+installs it from there by its name, as users do.
+
+    rehearse.py [--jobs N]
+
+Every Python of the machine installs the wheel with the newest pip that it has, and with uv;
+builds the sdist with cargo, which may use no network; and, where it is old enough, installs
+with pip 19.3, the oldest that sees the wheel, and is told what to do by one that does not. A
+dist/ with nothing for this machine is filled first. The index listens on loopback, and lives
+as long as the run does. Exit code 1 when something was wrong.
+"""
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.tags import sys_tags
+from packaging.utils import parse_wheel_filename
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts/runners"))
+
+import common  # noqa: E402
+import index  # noqa: E402
+import interpreters  # noqa: E402
+import publish  # noqa: E402
+
+BIN = Path(sys.executable).parent
+OLDEST_PIP = "pip==19.3.1"  # knows manylinux2014
+# What these Pythons were released with: they do not.
+TOO_OLD_PIP = {"2.7": "pip==19.2.3", "3.6": "pip==18.1"}
+REMEDY = "pip 19.3 or later"
+
+
+class Row(NamedTuple):
+    """One installation: what the closing table says of it."""
+
+    python: str
+    installer: str
+    chose: str
+    result: str  # "ran", "refused" or "FAILED"
+
+
+class Rehearsal:
+    """What all the installations share."""
+
+    def __init__(self, server, folder, wheel):
+        self.server, self.folder, self.wheel = server, folder, wheel
+        self.simple = server.url + "simple/"
+        self.requirement = "==".join(wheel.name.split("-")[:2])
+        # What a build and the package need, of each Python's own; the index has none of it.
+        self.needs = {}
+
+    def environment(self, cargo, **changes):
+        """An environment in which pip finds the rehearsal's index and nothing else, and cargo
+        writes down that it was called."""
+        kept = {
+            name: value
+            for name, value in self.server.environment().items()
+            if not re.match("(PIP|UV|CARGO_BUILD|SOURCE_DATE|HELLO_PYRUST|RUSTFLAGS)", name)
+        }
+        path = f"{cargo.folder}{os.pathsep}{os.environ['PATH']}"
+        kept = {**common.environment(), **kept, "PATH": path, "CARGO_NET_OFFLINE": "true"}
+        kept.pop("CARGO", None)
+        kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **changes)
+        return kept
+
+    def install(self, python, name, *options, env):
+        """Lets a Python's pip install the package by its name."""
+        sources = ["--index-url", self.simple, "--find-links", self.needs[name]]
+        words = ["install", *sources, "--no-cache-dir", "--no-compile", *options, self.requirement]
+        # Older pips say what a build printed only when they are asked to.
+        return common.run([python, "-m", "pip", *words], cwd=self.folder, env=env, timeout=600)
+
+
+def prepare(rehearsal, name, python):
+    """Downloads what pip needs besides the package, from the index that this machine uses."""
+    folder = rehearsal.folder / f"needs {name}"
+    metadata = common.run([BIN / "python", "-c", METADATA, rehearsal.wheel])
+    requirements = ["setuptools>=44", "wheel", *metadata.splitlines()]
+    common.run(
+        [python, "-m", "pip", "download", "--quiet", "--dest", folder, *requirements],
+        env=common.environment(),
+        timeout=600,
+    )
+    rehearsal.needs[name] = folder
+
+
+METADATA = """
+import email, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as archive:
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    message = email.message_from_bytes(archive.read(name))
+print(*message.get_all("Requires-Dist", []), sep="\\n")
+"""
+
+
+def platform_of(wheel):
+    return wheel.stem.split("-none-")[1]
+
+
+def packages(python):
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    return Path(common.run([python, "-c", code]).strip())
+
+
+def platform_tags(python):
+    """The platforms that the installed package's WHEEL names."""
+    (path,) = packages(python).glob("hello_pyrust-*.dist-info/WHEEL")
+    return set(re.findall(r"(?m)^Tag: \S+-none-(\S+)", path.read_text()))
+
+
+def check_runs(python):
+    """Calls the package's command and its whole API."""
+    command = python.parent / f"hello-pyrust{'.exe' if os.name == 'nt' else ''}"
+    printed = common.run([command], env=common.environment())
+    if printed.strip() != "Hello Python from Rust!":
+        raise common.Failure(f"{command.name} printed {printed!r}")
+    common.smoke(python, env=common.environment())
+
+
+def with_pip(rehearsal, name, python, cargo):
+    """Installs the wheel, and no other file; cargo stays out of it."""
+    rehearsal.install(python, name, env=rehearsal.environment(cargo))
+    common.check_installed(rehearsal.wheel, packages(python))
+    expect(cargo.calls == [], f"cargo was called: {cargo.calls}")
+    check_runs(python)
+    return "the wheel " + platform_of(rehearsal.wheel), "ran"
+
+
+def with_uv(rehearsal, name, python, cargo):
+    uv = [BIN / "uv", "pip", "install", "--python", python, "--no-cache", "--no-config"]
+    sources = ["--default-index", rehearsal.simple, "--find-links", rehearsal.needs[name]]
+    env = rehearsal.environment(cargo)
+    common.run([*uv, *sources, rehearsal.requirement], cwd=rehearsal.folder, env=env, timeout=600)
+    common.check_installed(rehearsal.wheel, packages(python))
+    expect(cargo.calls == [], f"cargo was called: {cargo.calls}")
+    check_runs(python)
+    return "the wheel " + platform_of(rehearsal.wheel), "ran"
+
+
+def from_sdist(rehearsal, name, python, cargo):
+    """Builds the sdist, with one call of cargo."""
+    env = rehearsal.environment(cargo)
+    rehearsal.install(python, name, "--no-binary", "hello-pyrust", env=env)
+    builds = [call for call in cargo.calls if call.startswith("build ")]
+    expect(len(builds) == 1 and " --locked" in builds[0], f"cargo was called with {cargo.calls}")
+    (tag,) = platform_tags(python)
+    expect(tag not in rehearsal.wheel.name, f"the sdist became {tag}")
+    check_runs(python)
+    return f"the sdist, which cargo built for {tag}", "ran"
+
+
+def refused(rehearsal, name, python, cargo):
+    """A pip that sees no wheel, where there is no cargo, says which pip does."""
+    env = rehearsal.environment(cargo, CARGO="no-cargo-here")
+    try:
+        rehearsal.install(python, name, env=env)
+    except common.Failure as failure:
+        expect(REMEDY in str(failure), f"the error does not help:\n{failure}")
+        return "the sdist, and it says which pip sees the wheel", "refused"
+    raise common.Failure("it installed something")
+
+
+def expect(condition, message):
+    if not condition:
+        raise common.Failure(message)
+
+
+def installations(name, version):
+    """(the installer's name, the pip to install first, what to do) for a Python."""
+    number = tuple(int(part) for part in version.split()[1].split(".")[:2])
+    yield "pip", None, with_pip
+    yield "pip", None, from_sdist
+    if (3, 8) <= number:
+        yield "uv", None, with_uv
+    if number <= (3, 8) and sys.platform == "linux":
+        yield "pip", OLDEST_PIP, with_pip
+    if name in TOO_OLD_PIP and sys.platform == "linux":
+        yield "pip", TOO_OLD_PIP[name], refused
+
+
+def rehearse(rehearsal, name, path, version, say):
+    """The rows of one Python."""
+    rows = []
+    for installer, pip, how in installations(name, version):
+        folder = Path(tempfile.mkdtemp(prefix=f"{name} ", dir=rehearsal.folder))
+        label = installer
+        try:
+            python = interpreters.make_environment(
+                lambda *words: common.run(words, env=common.environment()),
+                path, version, folder / "environment",
+            )  # fmt: skip
+            if installer == "uv":
+                label = " ".join(common.run([BIN / "uv", "--version"]).split()[:2])
+            else:
+                upgrade = [python, "-m", "pip", "install", "--quiet", "--upgrade", pip or "pip"]
+                common.run(upgrade, env=common.environment(), timeout=600)
+                label = " ".join(common.run([python, "-m", "pip", "--version"]).split()[:2])
+            if name not in rehearsal.needs:
+                prepare(rehearsal, name, python)
+            cargo = interpreters.Cargo(folder / "cargo")
+            row = Row(version, label, *how(rehearsal, name, python, cargo))
+        except common.Failure as failure:
+            say(str(failure))
+            row = Row(version, label, how.__name__.replace("_", " "), "FAILED")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        say(f"{row.python}, {row.installer}: {row.chose}: {row.result}")
+        rows.append(row)
+    return rows
+
+
+def check_uploads(rehearsal, paths):
+    """The index has all of dist/, takes nothing twice, and serves each file to its platform."""
+    url, env = rehearsal.server.url, rehearsal.server.environment()
+    command = [sys.executable, ROOT / "scripts/publish.py", url]
+    subprocess.run(command, check=True, env=env)
+    again = common.run(command, env=env)
+    expect("nothing was uploaded" in again, f"a second upload is not left out:\n{again}")
+    twine = [BIN / "twine", "--no-color", "upload", "--non-interactive", "--verbose"]
+    try:
+        common.run([*twine, "--repository-url", url, paths[0]], env=env)
+    except common.Failure as failure:
+        expect("already exists" in str(failure), f"twine failed for another reason:\n{failure}")
+    else:
+        raise common.Failure(f"the index took {paths[0].name} twice")
+    wheels = [path for path in paths if path.suffix == ".whl"]
+    for path in wheels:
+        folder = rehearsal.folder / "downloaded"
+        platform_tag = platform_of(path).split(".")[-1]
+        words = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", folder]
+        words += ["--platform", platform_tag, "--index-url", rehearsal.simple]
+        pip = [sys.executable, "-m", "pip", "download", *words, rehearsal.requirement]
+        common.run(pip, env=rehearsal.environment(interpreters.Cargo(rehearsal.folder / "none")))
+        (found,) = folder.iterdir()
+        same = found.name == path.name and found.read_bytes() == path.read_bytes()
+        expect(same, f"for {platform_tag} pip chose {found.name}")
+        found.unlink()
+    print(f"pip chooses each of {len(wheels)} wheels for its platform")
+
+
+def wheel_of_this_machine(paths):
+    """The wheel that pip would choose here, as the tags' specification has it."""
+    order = {str(tag): number for number, tag in enumerate(sys_tags())}
+    best = {}
+    for path in (path for path in paths if path.suffix == ".whl"):
+        numbers = [order[str(t)] for t in parse_wheel_filename(path.name)[3] if str(t) in order]
+        if numbers:
+            best[min(numbers)] = path
+    return best[min(best)] if best else None
+
+
+def files():
+    """The paths in dist/, which are made where this machine has nothing to install."""
+    paths = sorted((ROOT / "dist").glob("*"))
+    verbs = [] if any(path.name.endswith(".tar.gz") for path in paths) else ["sdist"]
+    verbs += [] if wheel_of_this_machine(paths) else ["wheels"]
+    if verbs:
+        print(f"dist/ lacks what this machine installs: make {' '.join(verbs)}", flush=True)
+        inherited = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "TARGETS", "BACKEND"}
+        env = {name: value for name, value in os.environ.items() if name not in inherited}
+        subprocess.run(["make", *verbs], cwd=ROOT, check=True, env=env)
+    return publish.distributions()[2]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Pythons at a time")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    begin = time.monotonic()
+    lock = threading.Lock()
+
+    def say(text):
+        with lock:
+            print(text, flush=True)
+
+    try:
+        paths = files()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {' '.join(error.cmd)} failed, see above")
+    found = interpreters.find()
+    with tempfile.TemporaryDirectory(prefix="rehearsal ") as folder:
+        folder = Path(folder)
+        with index.Server(folder / "index") as server:
+            rehearsal = Rehearsal(server, folder, wheel_of_this_machine(paths))
+            try:
+                check_uploads(rehearsal, paths)
+            except (common.Failure, subprocess.CalledProcessError) as failure:
+                sys.exit(f"error: {failure}")
+            with ThreadPoolExecutor(options.jobs) as pool:
+                work = [
+                    pool.submit(rehearse, rehearsal, name, *found[name], say)
+                    for name in interpreters.EXPECTED + interpreters.EXTRA
+                    if name in found
+                ]
+                rows = [row for done in work for row in done.result()]
+    print()
+    rows.insert(0, Row("Python", "installer", "what was chosen", "result"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, row.result]))
+    for name in interpreters.EXPECTED:
+        if name not in found:
+            print(f"not run: Python {name}: this machine has none")
+    if platform.system() != "Linux":
+        print("not run: pip before 20.3, which Linux alone has trouble with")
+    failed = sum(row.result == "FAILED" for row in rows)
+    seconds = time.monotonic() - begin
+    print(
+        f"{len(rows) - 1 - failed} installations as they should be, {failed} not, {seconds:.0f} s"
+    )
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
