@@ -1,14 +1,18 @@
-"""Builds this commit a second time, in another clone and otherwise than here, and compares
-what comes of it with dist/, byte by byte.
+"""Builds a commit in another clone and otherwise than here, and compares what comes of it, byte
+by byte, with dist/, or with what an index has.
 
     reproduce.py [--backend B] TARGET…
+    reproduce.py --release VERSION --repository REPOSITORY [--backend B] TARGET…
 
 The other clone has another folder, other times, umask, time zone and number of jobs, and
-its own tools and caches of zig. Exit code 1 when a file differs.
+its own tools and caches of zig. With --release it is of the version's tag, and what REPOSITORY
+(pypi, testpypi or an address) has of the version is downloaded. Exit code 1 when a file differs.
 """
 
 import argparse
+import configparser
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +20,8 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+
+import index
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG_AGO = 1_000_000_000  # seconds since 1970
@@ -25,10 +31,11 @@ def git(*words):
     return subprocess.check_output(["git", *words], cwd=ROOT, text=True).strip()
 
 
-def build_elsewhere(clone, targets, backend):
-    """Clones the commit, and builds the sdist and the targets' wheels there."""
+def build_elsewhere(clone, targets, backend, tag=None):
+    """Clones the commit, or that of a tag, and builds the sdist and the targets' wheels there."""
+    words = ["--branch", tag, "-c", "advice.detachedHead=false"] if tag else []
     subprocess.run(
-        ["git", "clone", "--quiet", "--no-hardlinks", ROOT, clone], check=True, umask=0o077
+        ["git", "clone", "--quiet", "--no-hardlinks", *words, ROOT, clone], check=True, umask=0o077
     )
     for path in clone.rglob("*"):
         if not path.is_symlink():
@@ -87,7 +94,7 @@ def compare(folder, other):
     width = max(len(file.name) for file in files)
     for file in files:
         here = folder / file.name
-        found = difference(here, file) if here.is_file() else f"not in {folder.name}/"
+        found = difference(here, file) if here.is_file() else f"there is none in {folder.name}"
         differ += found is not None
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         print(f"  {file.name:<{width}}  {sha256[:16]}  {'same' if found is None else 'DIFFERENT'}")
@@ -96,22 +103,72 @@ def compare(folder, other):
     return differ
 
 
+def download(version, repository, folder):
+    """Downloads what an index has of a version of the project."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "python/setup.cfg")
+    project = settings["metadata"]["name"]
+    with index.packages(repository, project, version) as (client, found):
+        if not found:
+            sys.exit(f"error: {repository} has no {project} {version}")
+        for package in found:
+            client.download_package(package, folder / package.filename)
+
+
+def compiler(wheel):
+    """The version of Rust that a wheel's SBOM names."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.endswith(".cdx.json"):
+                components = json.loads(archive.read(name))["components"]
+                return next((c["version"] for c in components if c["name"] == "rust-std"), None)
+
+
+def check_compiler(folder):
+    """Ends the run when the wheels are another compiler's than the one here."""
+    here = subprocess.check_output(["rustc", "--version"], text=True).split()[1]
+    for wheel in folder.glob("*.whl"):
+        used = compiler(wheel)
+        if used and used != here:
+            sys.exit(
+                f"error: {wheel.name} was built by Rust {used}, and this is Rust {here}: its bytes "
+                f"would differ. Install that one, and set RUSTUP_TOOLCHAIN={used}"
+            )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="+", metavar="TARGET")
     parser.add_argument("--backend", default="", help="what calls cargo, as in `make wheels`")
+    parser.add_argument("--release", metavar="VERSION", help="compare with a released version")
+    parser.add_argument("--repository", default="pypi", help="pypi, testpypi, or an address")
     options = parser.parse_args()
-    changed = git("status", "--porcelain")
-    if changed:
-        sys.exit(f"error: a clone has what is committed. Commit these, or stash them:\n{changed}")
+    tag = None
+    if options.release is not None:
+        tag = f"v{options.release}"
+        if not options.release or not git("tag", "--list", tag):
+            sys.exit(f"error: there is no tag {tag}: give a VERSION, or `git fetch --tags`")
+    else:
+        changed = git("status", "--porcelain")
+        if changed:
+            sys.exit(
+                f"error: a clone has what is committed. Commit these, or stash them:\n{changed}"
+            )
     with tempfile.TemporaryDirectory(prefix="reproduce ") as folder:
-        clone = Path(folder, "another clone")
+        clone, dist = Path(folder, "another clone"), ROOT / "dist"
+        if tag:
+            dist = Path(folder, options.repository.replace("/", "_"))
+            dist.mkdir()
+            download(options.release, options.repository, dist)
+            check_compiler(dist)
         try:
-            build_elsewhere(clone, options.targets, options.backend)
+            build_elsewhere(clone, options.targets, options.backend, tag)
         except subprocess.CalledProcessError as error:
             sys.exit(f"error: the other clone was not built: {error.cmd[0]} failed, see above")
-        print(f"two clones of {git('rev-parse', '--short', 'HEAD')}:")
-        differ = compare(ROOT / "dist", clone / "dist")
+        commit = git("rev-parse", "--short", f"{tag or 'HEAD'}^{{commit}}")
+        both = f"{options.repository}, and a clone of {tag}," if tag else "two clones of"
+        print(f"{both} {commit}:")
+        differ = compare(dist, clone / "dist")
     if differ:
         sys.exit(f"error: {differ} of these differ: the members above are not reproducible")
 
