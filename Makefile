@@ -18,6 +18,14 @@ RELEASE ?=
 NAME ?=
 # Whether `make sdist` packs the crates that the crate depends on.
 VENDOR ?=
+# What is released, and where: a version, its tag, an index; and the SHA-256 of SHA256SUMS. The
+# shell reads them from the environment, so that no tag is ever a command.
+VERSION ?=
+TAG ?=
+REPOSITORY ?=
+SUMS ?=
+# Whether `make publish` only says what it would upload.
+DRY_RUN ?=
 
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 CARGO ?= cargo
@@ -127,6 +135,7 @@ lint: venv ## Check format, lints, types, and that generated files fit
 	$(BIN)/zizmor --quiet --offline --pedantic --no-progress .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	cmp LICENSE python/LICENSE
 	$(XTASK) header --check
 	$(XTASK) targets --check
@@ -137,6 +146,41 @@ fmt: venv ## Format Rust and Python
 	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) fmt --manifest-path $(manifest) &&) true
 	$(BIN)/ruff format $(PYTHON_FILES)
 	$(BIN)/ruff check --fix-only $(PYTHON_FILES)
+
+##@ Release (RELEASING.md)
+
+.PHONY: bump
+bump: venv ## Set the version in everything that names it (VERSION=1.2.3)
+	$(XTASK) bump "$$VERSION"
+
+.PHONY: check-tag
+check-tag: venv ## Say what stands against a release (TAG=v1.2.3; REPOSITORY=pypi: is it there already?)
+	$(XTASK) check-tag $(if $(REPOSITORY),--index "$$REPOSITORY") "$$TAG"
+
+.PHONY: rehearse
+rehearse: venv ## Upload dist/ to an index on this machine, and install it from there on every Python
+	$(BIN)/python scripts/rehearse.py $(if $(JOBS),--jobs $(JOBS))
+
+.PHONY: gather
+gather: venv ## Judge dist/ as a release, and write build/release: SHA256SUMS, notes, SBOMs
+	$(XTASK) gather
+
+.PHONY: checksums
+checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that)
+	sh scripts/checksums.sh "$$SUMS"
+
+.PHONY: publish
+publish: venv ## Upload dist/, which must be a release (REPOSITORY=testpypi, pypi or an address; DRY_RUN=1)
+	$(XTASK) audit --release
+	$(BIN)/python scripts/publish.py $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
+
+.PHONY: github-release
+github-release: ## Make a release on GitHub of what `make gather` left (TAG=v1.2.3; needs gh)
+	sh scripts/github-release.sh "$$TAG"
+
+.PHONY: verify-release
+verify-release: venv ## Build a released VERSION from its tag, and compare the bytes (REPOSITORY=pypi; TARGETS)
+	$(BIN)/python scripts/reproduce.py --release "$$VERSION" --repository "$(or $(REPOSITORY),pypi)" $(TARGETS)
 
 ##@ Keep
 

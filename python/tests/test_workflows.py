@@ -11,7 +11,9 @@ from conftest import BIN, ROOT, clean_environment, xtask
 from ruamel.yaml import YAML
 
 tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is newer than 3.10")
-WORKFLOWS = sorted((ROOT / ".github").rglob("*.yml"))
+WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*"), *ROOT.glob(".github/actions/*/*")])
+# Those of them that call verbs.
+TESTS = ["python/tests/test_docker.py", "python/tests/test_release.py"]
 TABLE = tomllib.loads((ROOT / "ci/targets.toml").read_text())["target"]
 IMAGES = tomllib.loads((ROOT / "docker/images.toml").read_text())
 # https://docs.github.com/en/actions/reference/runners/github-hosted-runners
@@ -39,11 +41,13 @@ def steps(node):
 
 def executed_verbs():
     """The verbs that .ci/run, or a test that it runs, calls."""
-    suites = [ROOT / ".ci/run", ROOT / "python/tests/test_docker.py"]
+    suites = [ROOT / ".ci/run", *map(ROOT.joinpath, TESTS)]
     return {
         verb
         for path in suites
-        for verb in re.findall(r'(?:^|\s|")make(?: |", "(?:-.*?", ")*)([a-z-]+)', path.read_text())
+        for verb in re.findall(
+            r'(?:^|\s|")make(?: |\(project, "|", "(?:-.*?", ")*)([a-z-]+)', path.read_text()
+        )
     }
 
 
@@ -58,7 +62,8 @@ def problems(text):
             found.append(f"run: {line}")
         action = step.get("uses", "")
         if action.startswith("$/"):
-            if not (ROOT / action[2:] / "action.yml").is_file():
+            path = ROOT / action[2:]
+            if not (path if path.suffix else path / "action.yml").is_file():
                 found.append(f"uses: {action} is not there")
         elif action and not re.fullmatch(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}", action):
             found.append(f"uses: {action} is not pinned")
