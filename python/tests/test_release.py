@@ -1,0 +1,627 @@
+"""A release, from the version to the index: what is refused, and in which words."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import (
+    BIN,
+    HOST_PLATFORM,
+    PACKAGE,
+    ROOT,
+    XTASK,
+    Project,
+    clean_environment,
+    run,
+    xtask,
+)
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import common
+import index
+
+ADD_RUST = """export! {
+    /// The sum of two numbers, or -1 on an error.
+    fn hello_pyrust_numbers_add(a: u32, b: u32) -> i64 {
+        Ok(i64::from(a) + i64::from(b))
+    }
+"""
+ADD_PYTHON = """
+
+def add(a, b):
+    return check(lib.hello_pyrust_numbers_add(a, b), -1)
+"""
+
+
+def git(project, *words):
+    return run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words,
+               cwd=project.root)  # fmt: skip
+
+
+def commit(project):
+    """Makes the copy a repository with all that it holds committed."""
+    if not (project.root / ".git").exists():
+        git(project, "init", "--quiet")
+        (project.root / ".git/info/exclude").write_text("/.venv\n")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "all")
+
+
+def make(project, verb, *words, **options):
+    """A verb of the Makefile, in a copy of the project, with the pipeline of this one."""
+    pipeline = " ".join(str(word) for word in XTASK)
+    return run("make", f"XTASK={pipeline} --", verb, *words, cwd=project.root, **options)
+
+
+def changelog(project, text):
+    (project.root / "CHANGELOG.md").write_text(f"# Changelog\n\n{text}")
+
+
+def one_target(project):
+    """Leaves the table of targets with this machine's row."""
+    path = project.root / "ci/targets.toml"
+    head, *rows = path.read_text().split("[[target]]\n")
+    (row,) = [row for row in rows if f'"manylinux_2_17_{os.uname().machine}"' in row]
+    path.write_text(f"{head}[[target]]\n{row}")
+
+
+# ---- One version ----------------------------------------------------------------------------
+
+
+def everywhere(project):
+    """Each file's idea of the version."""
+    texts = {
+        "rust/Cargo.toml": r'\nversion = "(.*)"',
+        "rust/Cargo.lock": r'name = "hello-pyrust"\nversion = "(.*)"',
+        "rust/include/hello_pyrust.h": r'#define HELLO_PYRUST_VERSION "(.*)"',
+        "python/hello_pyrust/_ffi.py": r"\nVERSION = '(.*)'",
+        "CHANGELOG.md": r"\n## (\S+)",
+    }
+    found = {
+        name: re.search(pattern, (project.root / name).read_text())[1]
+        for name, pattern in texts.items()
+    }
+    found["setup.py"] = project.setup("--quiet", "--version").strip()
+    return found
+
+
+def test_bump_changes_every_place_that_names_the_version(project):
+    changelog(project, "## [Unreleased]\n\n- News.\n\n## 0.1.0\n\n- Old.\n")
+    text = xtask(project, "bump", "0.2.0")
+    assert set(everywhere(project).values()) == {"0.2.0"}
+    heading = (project.root / "CHANGELOG.md").read_text().splitlines()[2]
+    assert re.fullmatch(r"## 0\.2\.0 - \d{4}-\d\d-\d\d", heading)
+    assert "tag the commit v0.2.0" in text and "changed rust/Cargo.toml" in text
+    # Again is fine, and changes nothing.
+    assert "changed" not in xtask(project, "bump", "0.2.0")
+
+
+def test_a_version_before_a_release_is_what_python_calls_it(project):
+    changelog(project, "## Unreleased\n\n- News.\n")
+    xtask(project, "bump", "1.0.0-rc.1")
+    found = everywhere(project)
+    cargo = {found.pop("rust/Cargo.toml"), found.pop("rust/Cargo.lock")}
+    assert cargo == {"1.0.0-rc.1"} and set(found.values()) == {"1.0.0rc1"}
+    assert "dist/hello_pyrust-1.0.0rc1.tar.gz" in xtask(project, "sdist")
+    text = xtask(project, "audit")
+    assert text == "ok dist/hello_pyrust-1.0.0rc1.tar.gz\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "news", "words"),
+    [
+        ("", "## Unreleased\n- News.\n", 'cargo takes no version ""'),
+        ("v1.0.0", "## Unreleased\n- News.\n", "it is like 1.2.3"),
+        ("1.0", "## Unreleased\n- News.\n", "it is like 1.2.3"),
+        ("1.0.0+linux", "## Unreleased\n- News.\n", "PyPI takes no version with a `+`"),
+        ("1.0.0-nightly", "## Unreleased\n- News.\n", "Python has no version 1.0.0-nightly"),
+        ("0.0.9", "## Unreleased\n- News.\n", "0.0.9 is older than 0.1.0"),
+        ("0.2.0", "## Unreleased\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
+        ("0.2.0", "## 0.1.0\n- Old.\n", "no section `## Unreleased`: write there what changed"),
+        ("0.1.0", "## Unreleased\n- News.\n\n## 0.1.0\n- Old.\n", "`## 0.1.0` already"),
+    ],
+)
+def test_bump_refuses(project, version, news, words):
+    changelog(project, news)
+    refused(project, version, words)
+
+
+def test_a_bump_that_fails_half_way_changes_nothing(project):
+    changelog(project, "## Unreleased\n- News.\n")
+    with open(project.source, "a") as file:
+        file.write("\nfn broken( {\n")
+    refused(project, "0.2.0", "a command failed")
+
+
+def refused(project, version, words):
+    commit(project)
+    assert words in xtask(project, "bump", "--", version, fails=True)
+    assert git(project, "status", "--porcelain") == ""
+
+
+# ---- The tag --------------------------------------------------------------------------------
+
+
+def test_a_tag_is_checked_before_anything_is_built(project, sdist, tmp_path):
+    commit(project)
+    git(project, "tag", "v0.1.0")
+    text = make(project, "check-tag", "TAG=v0.1.0")
+    assert "not asked: whether an index has 0.1.0" in text and text.endswith("can be built\n")
+    with index.Server(tmp_path / "index") as server:
+        make(project, "check-tag", f"REPOSITORY={server.url}", env=server_environment(server))
+        shutil.copy(sdist, server.folder)
+        text = make(
+            project, "check-tag", f"REPOSITORY={server.url}", env=server_environment(server)
+        )
+        assert "has 1 files of hello-pyrust 0.1.0, and lacks 20: that release goes on" in text
+        one_target(project)
+        commit(project)
+        row = "manylinux2014_x86_64.manylinux_2_17_x86_64"
+        shutil.copy(sdist, server.folder / f"hello_pyrust-0.1.0-py2.py3-none-{row}.whl")
+        # Everything at once that stands against it.
+        changelog(project, "## Unreleased\n- News.\n")
+        project.edit(project.python / PACKAGE / "_ffi.py", "VERSION = '0.1.0'", "VERSION = '0.1'")
+        text = make(project, "check-tag", "TAG=v0.1.1", f"REPOSITORY={server.url}", fails=True,
+                    env=server_environment(server))  # fmt: skip
+    assert "the tag is v0.1.1, and the version in rust/Cargo.toml is 0.1.0: tag v0.1.0" in text
+    assert "is not what is committed" in text and " M CHANGELOG.md" in text
+    assert "CHANGELOG.md has no section `## 0.1.0`" in text
+    assert "out of date: python/hello_pyrust/_ffi.py; run `make header`" in text
+    assert "has hello-pyrust 0.1.0 already" in text and "make bump VERSION=" in text
+    assert "error: v0.1.1 cannot be released: see above" in text
+    text = make(project, "check-tag", "TAG=v0.1.0", f"REPOSITORY={server.url}", fails=True)
+    assert "the tag v0.1.0 is of another commit than HEAD" in text
+    assert "simple/ cannot be read" in text  # The server has gone.
+
+
+def test_a_tag_is_no_command(project):
+    commit(project)
+    text = make(project, "check-tag", fails=True, env=clean_environment(TAG="$(touch x);`touch x`"))
+    assert "the tag is $(touch x);`touch x`" in text
+    assert not (project.root / "x").exists()
+
+
+def server_environment(server, **changes):
+    return {**clean_environment(), **server.environment(**changes)}
+
+
+# ---- The upload -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf(project, wheel, sdist):
+    """A copy of the project with a dist/ of three files; `publish` uploads it."""
+    project.dist = project.root / "dist"
+    project.dist.mkdir()
+    shutil.copy(sdist, project.dist)
+    shutil.copy(wheel, project.dist)
+    other = wheel.name.replace(wheel.name.split("-none-")[1], "win32.whl")
+    shutil.copy(wheel, project.dist / other)
+
+    def publish(repository, *words, env=None, fails=False):
+        script = project.root / "scripts/publish.py"
+        return run(sys.executable, script, *words, repository, cwd=project.root, env=env,
+                   fails=fails)  # fmt: skip
+
+    project.publish = publish
+    return project
+
+
+def there(server):
+    return {path.name: path.read_bytes() for path in server.folder.iterdir()}
+
+
+def here(project):
+    return {path.name: path.read_bytes() for path in project.dist.iterdir()}
+
+
+def test_an_upload_that_stopped_goes_on(shelf, sdist, tmp_path):
+    with index.Server(tmp_path / "index") as server:
+        env = server_environment(server)
+        text = shelf.publish(server.url, "--dry-run", env=env)
+        assert text.count("to upload: ") == 3 and text.endswith("nothing was uploaded\n")
+        assert there(server) == {}
+        # The index cannot store the last file.
+        (server.folder / sdist.name).symlink_to("/nowhere/file")
+        text = shelf.publish(server.url, env=env, fails=True)
+        assert f"lacks 1 of the 3 files of hello-pyrust 0.1.0:\n  {sdist.name}\n" in text
+        assert "error: the upload did not come to its end" in text
+        (server.folder / sdist.name).unlink()
+        assert len(there(server)) == 2  # the wheels go first
+        text = shelf.publish(server.url, env=env)
+        assert text.count("to upload: ") == 1 and "has all 3 files" in text
+        assert there(server) == here(shelf)
+        assert "nothing was uploaded" in shelf.publish(server.url, env=env)
+        assert server.credentials["TWINE_PASSWORD"] not in text
+
+
+def test_a_killed_upload_goes_on(shelf, tmp_path):
+    with index.Server(tmp_path / "index") as server:
+        env = server_environment(server)
+        command = [sys.executable, shelf.root / "scripts/publish.py", server.url]
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(command, env=env, start_new_session=True, stdout=null)
+        deadline = time.monotonic() + 60
+        while not there(server) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shelf.publish(server.url, env=env)
+        assert there(server) == here(shelf)
+
+
+def test_other_bytes_are_refused_before_anything_is_uploaded(shelf, tmp_path):
+    with index.Server(tmp_path / "index") as server:
+        env = server_environment(server)
+        wheel = max(shelf.dist.glob("*.whl"))
+        (server.folder / wheel.name).write_bytes(b"something else")
+        text = shelf.publish(server.url, env=env, fails=True)
+        assert f"  {wheel.name}\n    here  {sha256(wheel)}\n    there " in text
+        assert "make bump VERSION=" in text
+        assert len(there(server)) == 1
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_wrong_password_is_told_and_no_password_is_shown(shelf, tmp_path):
+    with index.Server(tmp_path / "index") as server:
+        env = server_environment(server, TWINE_PASSWORD="no-secret-of-yours")
+        text = shelf.publish(server.url, env=env, fails=True)
+        assert "403" in text and "lacks 3 of the 3 files" in text
+        assert "no-secret-of-yours" not in text
+        for name in server.credentials:
+            del env[name]
+        env.update(HOME=str(tmp_path), PYTHON_KEYRING_BACKEND="keyring.backends.null.Keyring")
+        text = shelf.publish(server.url, env=env, fails=True)
+        assert "Credential not found" in text
+        assert there(server) == {}
+    text = shelf.publish("http://me:no-secret-of-yours@127.0.0.1:9/", fails=True)
+    assert "an address is no place for a password" in text and "no-secret-of" not in text
+
+
+def test_an_index_that_is_not_there(shelf):
+    assert "error: http://127.0.0.1:9/simple/ cannot be read" in shelf.publish(
+        "http://127.0.0.1:9", fails=True
+    )
+    assert "no repository is called 'pipy': pypi, testpypi" in shelf.publish("pipy", fails=True)
+    assert "name the index: REPOSITORY=testpypi" in shelf.publish("", fails=True)
+
+
+def test_what_is_no_release_is_not_uploaded(shelf, sdist):
+    (shelf.dist / "notes.txt").write_text("")
+    assert "error: dist/notes.txt is not for an index" in shelf.publish("pypi", fails=True)
+    (shelf.dist / "notes.txt").unlink()
+    shutil.copy(sdist, shelf.dist / "hello_pyrust-0.0.9.tar.gz")
+    text = shelf.publish("pypi", fails=True)
+    assert "files of several releases, hello-pyrust 0.0.9, hello-pyrust 0.1.0" in text
+    shutil.rmtree(shelf.dist)
+    assert "dist/ is empty" in shelf.publish("pypi", fails=True)
+
+
+# ---- What is published beside the files -----------------------------------------------------
+
+
+def test_checksums(shelf):
+    text = make(shelf, "checksums", fails=True)
+    assert "SHA256SUMS is missing: run `make gather`" in text
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(shelf.dist.iterdir())]
+    sums = shelf.root / "build/release/SHA256SUMS"
+    sums.parent.mkdir(parents=True)
+    sums.write_text("".join(lines))
+    assert make(shelf, "checksums").count(": OK") == 3
+    assert make(shelf, "checksums", f"SUMS={sha256(sums)}").count(": OK") == 3
+    text = make(shelf, "checksums", f"SUMS={'0' * 64}", fails=True)
+    assert "is not the file that was written" in text
+    (shelf.dist / "one more").write_text("")
+    assert "holds 4 files" in make(shelf, "checksums", fails=True)
+    (shelf.dist / "one more").unlink()
+    next(shelf.dist.iterdir()).write_bytes(b"changed")
+    assert "dist/ is not what" in make(shelf, "checksums", fails=True)
+
+
+def test_a_release_on_github_needs_what_was_gathered(project):
+    assert "name the tag: TAG=v1.2.3" in make(project, "github-release", fails=True)
+    text = make(project, "github-release", "TAG=v0.1.0", fails=True)
+    assert "notes.md is missing: run `make gather`" in text
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """A copy of the project with one row in its table, its release in dist/, and its tag."""
+    project = Project(tmp_path_factory.mktemp("release") / "project")
+    one_target(project)
+    commit(project)
+    git(project, "tag", "v0.1.0")
+    # What is compared with another build is built as that one is.
+    project.env = clean_environment()
+    del project.env["CARGO_PROFILE_RELEASE_LTO"]
+    xtask(project, "sdist", env=project.env)
+    xtask(project, "wheels", env=project.env)
+    project.dist = project.root / "dist"
+    return project
+
+
+@pytest.mark.slow
+def test_a_release_is_gathered_and_published(release, tmp_path):
+    text = make(release, "gather", env=clean_environment(GITHUB_OUTPUT=str(tmp_path / "output")))
+    folder = release.root / "build/release"
+    (wheel,) = release.dist.glob("*.whl")
+    assert {path.name for path in folder.iterdir()} == {
+        "SHA256SUMS",
+        "notes.md",
+        f"{wheel.stem}.cdx.json",
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".cdx.json")]
+        assert (folder / f"{wheel.stem}.cdx.json").read_bytes() == archive.read(name)
+    assert "- `make wheels` for twenty platforms" in (folder / "notes.md").read_text()
+    sums = f"sums={sha256(folder / 'SHA256SUMS')}\n"
+    assert (tmp_path / "output").read_text() == sums and text.endswith(sums)
+    assert make(release, "checksums", f"SUMS={sums[5:-1]}").count(": OK") == 2
+
+    with index.Server(tmp_path / "index") as server:
+        env = server_environment(server)
+        where = f"REPOSITORY={server.url}"
+        text = make(release, "publish", where, "DRY_RUN=1", env=env)
+        assert "the release is whole" in text and "nothing was uploaded" in text
+        make(release, "publish", where, env=env)
+        assert there(server) == here(release)
+        # The tag is released now.
+        text = make(release, "check-tag", where, env=env, fails=True)
+        assert "has hello-pyrust 0.1.0 already" in text
+
+    kept = wheel.rename(wheel.with_suffix(".kept"))
+    text = make(release, "publish", "REPOSITORY=pypi", fails=True)
+    assert "X801" in text and "it is missing" in text
+    kept.rename(wheel)
+
+
+@pytest.mark.slow
+def test_anybody_builds_a_release_again(release, tmp_path):
+    def verify(*words, **options):
+        return make(release, "verify-release", f"PYTHON={sys.executable}", *words, **options)
+
+    assert "there is no tag v9.9.9" in verify("VERSION=9.9.9", fails=True)
+    assert "give a VERSION" in verify(fails=True)
+    with index.Server(tmp_path / "index") as server:
+        where = f"REPOSITORY={server.url}"
+        text = verify("VERSION=0.1.0", where, fails=True)
+        assert f"error: {server.url} has no hello-pyrust 0.1.0" in text
+        for path in release.dist.iterdir():
+            shutil.copy(path, server.folder)
+        (wheel,) = server.folder.glob("*.whl")
+        text = verify("VERSION=0.1.0", where, env=release.env, timeout=1500)
+        lines = re.findall(r"(?m)^  (hello_pyrust-\S+) +[0-9a-f]{16}  (\w+)$", text)
+        assert sorted(lines) == [(path.name, "same") for path in sorted(release.dist.iterdir())]
+
+        rewrite(wheel, ".cdx.json", b'"version": "1.', b'"version": "0.')
+        text = verify("VERSION=0.1.0", where, env=release.env, fails=True)
+        assert re.search(r"was built by Rust 0\.\S+, and this is Rust 1\.", text)
+
+
+def rewrite(wheel, part, old, new):
+    """Replaces bytes in the member of a wheel that has `part` in its name."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for info, data in members:
+            assert part not in info.filename or old in data
+            archive.writestr(info, data.replace(old, new) if part in info.filename else data)
+
+
+# ---- The rehearsal --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_pythons(tmp_path, request):
+    """An environment in which this Python is the only one that is found, but for the system's."""
+    found = request.config.interpreters
+    name = "{}.{}".format(*sys.version_info)
+    if name not in found:
+        pytest.skip(f"Python {name} is found nowhere")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / f"python{name}").symlink_to(found[name][0])
+    cargo = Path(shutil.which("cargo")).parent
+    return clean_environment(PATH=f"{folder}:{cargo}:/usr/bin:/bin")
+
+
+def rehearsal(project):
+    (project.root / ".venv").symlink_to(ROOT / ".venv")
+    return [BIN / "python", project.root / "scripts/rehearse.py"]
+
+
+@pytest.mark.slow
+def test_a_rehearsal_finds_a_wheel_that_does_not_run(shelf, few_pythons):
+    wheel = max(shelf.dist.glob("*manylinux*.whl"))
+    next(shelf.dist.glob("*win32.whl")).unlink()
+    rewrite(wheel, f"{PACKAGE}/__init__.py", b"def greeting(", b"def welcome(")
+    text = run(*rehearsal(shelf), cwd=shelf.root, env=few_pythons, fails=True)
+    assert "pip chooses each of 1 wheels for its platform" in text
+    assert re.search(r"CPython 3\.\S+ +pip \S+ +with pip +FAILED", text)
+    assert re.search(rf"CPython 3\.\S+ +pip \S+ +the sdist, .* {HOST_PLATFORM} +ran", text)
+    assert "not run: Python 2.7: this machine has none" in text
+    assert not processes_of(shelf.root)
+
+
+@pytest.mark.slow
+def test_an_interrupted_rehearsal_leaves_nothing(shelf, few_pythons, tmp_path):
+    next(shelf.dist.glob("*win32.whl")).unlink()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    few_pythons["TMPDIR"] = str(temporary)
+    command = rehearsal(shelf)
+    for number in [signal.SIGTERM, signal.SIGINT, signal.SIGKILL]:
+        with subprocess.Popen(
+            command,
+            env=few_pythons,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            for line in process.stdout:
+                if line.startswith("pip chooses"):
+                    break
+            process.send_signal(number)
+            process.communicate()
+        assert process.returncode != 0
+        deadline = time.monotonic() + 20
+        while servers() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert servers() == []
+        if number != signal.SIGKILL:
+            assert list(temporary.glob("rehearsal*")) == []
+
+
+def servers():
+    """The processes of this user that serve an index."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"pypi-server" in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            pass
+    return found
+
+
+def processes_of(folder):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if os.fsencode(folder) in path.read_bytes():
+                found.append(path.read_bytes())
+        except OSError:
+            pass
+    return found
+
+
+# ---- Upgrades -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def next_version(tmp_path_factory):
+    """The wheel and the sdist of a version 0.2.0 with another ABI: (wheel, sdist)."""
+    project = Project(tmp_path_factory.mktemp("next") / "project")
+    changelog(project, "## Unreleased\n- Sums.\n")
+    project.edit(project.source, "export! {\n", ADD_RUST)
+    with open(project.python / PACKAGE / "__init__.py", "a") as file:
+        file.write(ADD_PYTHON)
+    xtask(project, "bump", "0.2.0")
+    xtask(project, "sdist")
+    xtask(project, "wheels")
+    (wheel,) = project.root.glob("dist/*.whl")
+    (sdist,) = project.root.glob("dist/*.tar.gz")
+    return wheel, sdist
+
+
+# It has the first version loaded while the second one is installed.
+OLD_PROCESS = """
+import sys
+import hello_pyrust
+guest = hello_pyrust.Guest("old")
+print(hello_pyrust.__version__)
+sys.stdout.flush()
+sys.stdin.readline()
+# What is loaded goes on, ...
+assert guest.greet() == "Hello old from Rust! (visit 1)", guest.visits
+assert hello_pyrust.greeting("you") == "Hello you from Rust!"
+# ... and what is imported anew is the new version.
+for name in [name for name in sys.modules if name.split(".")[0] == "hello_pyrust"]:
+    del sys.modules[name]
+import hello_pyrust as new
+print(new.__version__, new.add(2, 3), guest.greet())
+"""
+
+
+@pytest.mark.slow
+def test_an_upgrade_with_another_abi(interpreter, wheel, next_version, tmp_path):
+    environment = interpreter.environment(tmp_path / "venv")
+    environment.pip("install", wheel)
+    with index.Server(tmp_path / "index") as server:
+        for path in [wheel, *next_version]:
+            shutil.copy(path, server.folder)
+        old = subprocess.Popen([environment.python, "-c", OLD_PROCESS], cwd=environment.folder,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)  # fmt: skip
+        try:
+            assert old.stdout.readline() == "0.1.0\n"
+            upgrade = ["install", "--upgrade", "--no-deps", "--index-url", f"{server.url}simple/"]
+            environment.pip(*upgrade, "hello-pyrust", env=server_environment(server))
+            printed, _ = old.communicate("\n", timeout=120)
+        finally:
+            old.kill()
+            old.wait()
+    words = re.sub(r"[(),']", "", printed).split()
+    assert words == "0.2.0 5 Hello old from Rust! visit 2".split(), printed
+    code = "import hello_pyrust; print(hello_pyrust.__version__, hello_pyrust.add(2, 3))"
+    assert "0.2.0" in run(environment.python, "-c", code, cwd=environment.folder)
+
+
+@pytest.mark.slow
+def test_an_upgrade_past_a_wheel_in_pips_cache(
+    interpreter, sdist, next_version, working_cargo, tmp_path
+):
+    """Where there are sdists only, pip keeps the wheels that it built."""
+    environment = interpreter.environment(tmp_path / "venv")
+    environment.pip("install", "setuptools", "wheel", "cffi")
+    with index.Server(tmp_path / "index") as server:
+        env = {
+            **server_environment(server),
+            **working_cargo.environment,
+            "PIP_CACHE_DIR": str(tmp_path / "cache"),
+        }
+        shutil.copy(sdist, server.folder)
+
+        def install(*words, calls):
+            before = len(working_cargo.calls)
+            options = ["--upgrade", "--no-deps", "--no-build-isolation"]
+            options += ["--index-url", f"{server.url}simple/"]
+            environment.pip("install", *options, *words, env=env)
+            assert len(working_cargo.calls) - before == calls
+            code = "import hello_pyrust; print(hello_pyrust.__version__)"
+            return run(environment.python, "-c", code, cwd=environment.folder).strip()
+
+        assert install("hello-pyrust", calls=1) == "0.1.0"
+        shutil.copy(next_version[1], server.folder)
+        assert install("hello-pyrust", calls=1) == "0.2.0"
+        # And back, with what is in the cache.
+        assert install("hello-pyrust==0.1.0", calls=0) == "0.1.0"
+        assert install("hello-pyrust==0.2.0", calls=0) == "0.2.0"
+
+
+# ---- The oldest Rust ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_oldest_rust_builds_the_sdist(sdist, tmp_path):
+    """The one that `rust-version` names: Debian 12's is of that version."""
+    try:
+        root = common.debian("rust", "amd64", ["rustc", "cargo"])
+    except common.Skip as skip:
+        pytest.skip(str(skip))
+    shutil.unpack_archive(sdist, tmp_path)
+    (crate,) = tmp_path.glob("*/rust")
+    wanted = re.search(r'rust-version = "(.*)"', (crate / "Cargo.toml").read_text())[1]
+    env = clean_environment(
+        LD_LIBRARY_PATH=str(root / "usr/lib/x86_64-linux-gnu"), RUSTC=str(root / "usr/bin/rustc")
+    )
+    version = run(env["RUSTC"], "--version", cwd=crate, env=env)
+    assert version.startswith(f"rustc {wanted}."), f"{version} is not the oldest, {wanted}"
+    run(root / "usr/bin/cargo", "build", "--release", "--locked", "--offline", cwd=crate, env=env)
+    (library,) = crate.glob(f"target/release/lib{PACKAGE}.so")
+    sys.path.insert(0, str(ROOT / "python"))
+    import platform_tag
+
+    ffi = (ROOT / f"python/{PACKAGE}/_ffi.py").read_text()
+    assert f"ABI = '{platform_tag.fingerprint(str(library), PACKAGE)}'" in ffi
