@@ -1,5 +1,5 @@
 # Generated from rust/src by `make header`: edit the Rust source instead.
-ABI = '0c9728fc14fb870b'
+ABI = 'ca71c70aa1d20f94'
 VERSION = '0.1.0'
 
 import _cffi_backend

@@ -480,6 +480,62 @@ def test_a_changed_signature_is_noticed_and_nothing_is_written(original, source)
     )
 
 
+# In rust/src: a pattern of what is there, and what takes its place.
+EQUAL = [
+    ("lib.rs", "/// Counts bytes and lines, and", "/// Counts, and"),
+    ("lib.rs", r"\(cakes: u32, guests: u32\) -> i64 {", "(cakes:u32,\n guests :u32 )->i64{ // It."),
+    ("lib.rs", r"i64::from\(cakes / guests\)", "i64::from(cakes / guests) + 1"),
+]  # fmt: skip
+# No type in them is another one.
+OTHER = [
+    ("lib.rs", r"\(cakes: u32, guests: u32\)", "(guests: u32, cakes: u32)"),
+    ("lib.rs", r"fn hello_pyrust_cakes_share\(", "fn hello_pyrust_cakes_divide("),
+    ("lib.rs", "(pub bytes: u64,)(.*)(pub lines: u64,)", r"\3\2\1"),
+    ("lib.rs", "Utf8 = 1,(.*)Binary = 2,", r"Utf8 = 2,\1Binary = 1,"),
+    ("ffi.rs", r"Io = 2,(.*)Callback = 3,", r"Io = 3,\1Callback = 2,"),
+    (
+        *("ffi.rs", r'(data: \*mut u8,)([^,]*)(len: usize,)(.*"BytesMut"), ([^,]*), ([^)]*)\)'),
+        r"\3\2\1\4, \6, \5)",
+    ),
+]
+
+
+def replaced(project, name, pattern, replacement):
+    path = project.root / "rust/src" / name
+    before = path.read_text()
+    text, count = re.subn(pattern, replacement, before, count=1, flags=re.DOTALL)
+    assert count == 1 and text != before, pattern
+    path.write_text(text)
+    return path, before
+
+
+def test_what_the_fingerprint_covers(original):
+    ffi = original.root / GENERATED[1]
+    generated = contents(original)
+
+    def fingerprint():
+        return re.search("^ABI = '(.*)'$", ffi.read_text(), re.M).group(1)
+
+    own, found = fingerprint(), []
+    for change in EQUAL + OTHER:
+        path, before = replaced(original, *change)
+        xtask(original.root, "header")
+        path.write_text(before)
+        found.append(fingerprint())
+    for name, text in generated.items():
+        (original.root / name).write_bytes(text)
+    assert set(found[: len(EQUAL)]) == {own}, found
+    assert len({own, *found}) == 1 + len(OTHER), found
+
+
+def test_fields_that_are_told_in_another_order_than_they_lie_do_not_compile(original, source):
+    fields = r'(struct_abi!\(Bytes[^"]*"Bytes"), ([^,]*), ([^)]*)\)'
+    path, before = replaced(original, "ffi.rs", fields, r"\1, \3, \2)")
+    output = refused(original, "header", "--check")
+    path.write_text(before)
+    assert "the fields are told in another order than they lie" in output
+
+
 # ---- Rust's layouts and a C compiler's -----------------------------------------------------
 
 
@@ -501,8 +557,8 @@ def test_a_header_whose_struct_is_out_of_order_is_refused(original):
 def test_a_type_that_tells_no_layout_is_refused(original, source):
     gate = original.root / "rust/src/ffi.rs"
     before = gate.read_text()
-    line = re.search(r"    const LAYOUT[^;]*BytesMut<'static>[^;]*;\n", before).group()
-    original.edit(gate, line, "")
+    line = re.search(r"    struct_abi!\(BytesMut<'static>[^;]*;\n", before).group()
+    original.edit(gate, line, "    const SHAPE: u64 = 0;\n")
     output = refused(original, "lib")
     gate.write_text(before)
     assert "does not tell how hello_pyrust_BytesMut lies in memory" in output

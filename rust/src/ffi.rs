@@ -10,7 +10,7 @@
 //!   implement [`Outgoing`] can be results: [`Text`], [`OwnedText`], [`Bytes`],
 //!   [`BytesMut`], numbers, handles and callbacks.
 //! * [`ABI`] is a fingerprint of all those declarations, computed by the compiler. It
-//!   does not depend on names of arguments, comments, the target or the compiler.
+//!   does not depend on comments, the target or the compiler.
 //! * `hello_pyrust_layout` tells the sizes, alignments and offsets that the compiler chose
 //!   for the target.
 
@@ -305,10 +305,19 @@ macro_rules! offset {
 }
 pub(crate) use offset;
 
-/// The layout of a `repr(C)` struct by its fields, for its `Abi`.
-macro_rules! struct_layout {
+/// The `Abi` of a `repr(C)` struct by its fields.
+macro_rules! struct_abi {
     ($type:ty, $name:expr, $($field:ident: $field_type:ty),*) => {
-        &$crate::ffi::Layout {
+        const SHAPE: u64 = {
+            let shape = $crate::ffi::named("struct", $name);
+            $(
+                let shape = $crate::ffi::mix(shape, stringify!($field));
+                let shape =
+                    $crate::ffi::mix_shape(shape, <$field_type as $crate::ffi::Abi>::SHAPE);
+            )*
+            shape
+        };
+        const LAYOUT: &'static $crate::ffi::Layout = &$crate::ffi::Layout {
             kind: "struct",
             name: $name,
             shape: <$type as $crate::ffi::Abi>::SHAPE,
@@ -320,10 +329,10 @@ macro_rules! struct_layout {
                 ::std::mem::size_of::<$field_type>(),
             )),*],
             inner: &[$(<$field_type as $crate::ffi::Abi>::LAYOUT),*],
-        }
+        };
     };
 }
-pub(crate) use struct_layout;
+pub(crate) use struct_abi;
 
 pub const fn layout<T: Abi>() -> &'static Layout {
     T::LAYOUT
@@ -382,11 +391,18 @@ impl<const ROOM: usize, const TYPES: usize> Lines<ROOM, TYPES> {
         self = self.word(layout.kind).word(" ").word(layout.name);
         self = self.word(" ").number(layout.size as i128);
         self = self.word(" ").number(layout.align as i128);
+        let mut end = 0;
         let mut i = 0;
         while i < layout.members.len() {
             self = self.word(" ");
             self = match layout.members[i] {
                 Member::Field(name, offset, size) => {
+                    // The fingerprint is of the fields as they are told.
+                    assert!(
+                        offset >= end,
+                        "the fields are told in another order than they lie"
+                    );
+                    end = offset + size;
                     let before = self.word(name).word(":").number(offset as i128);
                     before.word(":").number(size as i128)
                 }
@@ -599,16 +615,12 @@ pub struct BytesMut<'a> {
 }
 
 unsafe impl Abi for Bytes<'_> {
-    const SHAPE: u64 = mix_shape(named("struct", "Bytes"), <*const u8>::SHAPE);
-    const LAYOUT: &'static Layout =
-        struct_layout!(Bytes<'static>, "Bytes", data: *const u8, len: usize);
+    struct_abi!(Bytes<'static>, "Bytes", data: *const u8, len: usize);
 }
 unsafe impl Incoming for Bytes<'_> {}
 
 unsafe impl Abi for BytesMut<'_> {
-    const SHAPE: u64 = mix_shape(named("struct", "BytesMut"), <*mut u8>::SHAPE);
-    const LAYOUT: &'static Layout =
-        struct_layout!(BytesMut<'static>, "BytesMut", data: *mut u8, len: usize);
+    struct_abi!(BytesMut<'static>, "BytesMut", data: *mut u8, len: usize);
 }
 unsafe impl Incoming for BytesMut<'_> {}
 
@@ -742,7 +754,11 @@ macro_rules! export {
                 let shape = $crate::ffi::named("exports", "");
                 $(
                     let shape = $crate::ffi::mix(shape, stringify!($name));
-                    $(let shape = $crate::ffi::mix_shape(shape, $crate::ffi::incoming::<$type>());)*
+                    $(
+                        // Two arguments of one type that change places are told by their names.
+                        let shape = $crate::ffi::mix(shape, stringify!($argument));
+                        let shape = $crate::ffi::mix_shape(shape, $crate::ffi::incoming::<$type>());
+                    )*
                     let shape = $crate::ffi::mix_shape(shape, $crate::ffi::outgoing::<$result>());
                 )*
                 shape
@@ -773,17 +789,7 @@ macro_rules! export_struct {
 
         #[allow(unsafe_code)]
         unsafe impl $crate::ffi::Abi for $name {
-            const SHAPE: u64 = {
-                let shape = $crate::ffi::named("struct", stringify!($name));
-                $(
-                    let shape = $crate::ffi::mix(shape, stringify!($field));
-                    let shape =
-                        $crate::ffi::mix_shape(shape, <$type as $crate::ffi::Abi>::SHAPE);
-                )*
-                shape
-            };
-            const LAYOUT: &'static $crate::ffi::Layout =
-                $crate::ffi::struct_layout!($name, stringify!($name), $($field: $type),*);
+            $crate::ffi::struct_abi!($name, stringify!($name), $($field: $type),*);
         }
     };
 }
