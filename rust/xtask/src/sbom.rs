@@ -32,37 +32,15 @@ struct Package {
     source: Option<String>,
     license: Option<String>,
     description: Option<String>,
-    targets: Vec<CrateTarget>,
-}
-
-#[derive(Deserialize)]
-struct CrateTarget {
-    kind: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Resolve {
-    nodes: Vec<Node>,
     root: String,
 }
 
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    pkg: String,
-    dep_kinds: Vec<DependencyKind>,
-}
-
-#[derive(Deserialize)]
-struct DependencyKind {
-    /// None is a normal one: what the library is linked with.
-    kind: Option<String>,
-}
+/// Which crates, by name and version, each crate is linked with.
+type Links = BTreeMap<(String, String), BTreeSet<(String, String)>>;
 
 #[derive(Deserialize)]
 struct Lock {
@@ -97,11 +75,6 @@ impl Package {
             _ => format!("{plain}?repository_url={}", encoded(address)),
         }
     }
-
-    fn is_macro(&self) -> bool {
-        let mut kinds = self.targets.iter().flat_map(|target| &target.kind);
-        kinds.any(|kind| kind == "proc-macro")
-    }
 }
 
 /// Percent-encoded, but for what needs it nowhere: https://www.rfc-editor.org/rfc/rfc3986
@@ -122,57 +95,71 @@ fn encoded(text: &str) -> String {
 ///
 /// `rustc`: what `rustc -vV` says.
 pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Result<String> {
-    let out = folder.join("metadata.json");
-    let mut command = build::cargo(project)?;
-    command
-        .current_dir(&project.rust)
-        .args(["metadata", "--locked", "--format-version", "1"]);
+    let (out, log) = (folder.join("metadata"), folder.join("metadata.log"));
+    let cargo_says = |words: &[&str]| -> Result<String> {
+        let mut command = build::cargo(project)?;
+        command.current_dir(&project.rust).args(words);
+        project::run_to(&mut command, &log, Some(&out))?;
+        read(&out)
+    };
     let triples = match &target.slices[..] {
         [] => std::slice::from_ref(&target.triple),
         slices => slices,
     };
+    let mut of_all = vec!["metadata", "--locked", "--format-version", "1"];
+    let mut links = Links::new();
     for triple in triples {
-        command.args(["--filter-platform", triple]);
+        of_all.extend(["--filter-platform", triple]);
+        // `cargo metadata` joins the features that a crate has in the library with those that
+        // it has in a build script or a procedural macro. Those are not linked in; nor is what
+        // they need.
+        let options = "--locked --edges normal,no-proc-macro --prefix depth --target";
+        let mut of_tree = vec!["tree", "--format", " {p}"];
+        of_tree.extend(options.split(' ').chain([&**triple]));
+        let tree = cargo_says(&of_tree)?;
+        add_links(&mut links, &tree).with_context(|| format!("`cargo tree` says\n{tree}"))?;
     }
-    project::run_to(&mut command, &folder.join("metadata.log"), Some(&out))?;
-    let metadata: Metadata = serde_json::from_str(&read(&out)?).context("`cargo metadata`")?;
+    let metadata: Metadata =
+        serde_json::from_str(&cargo_says(&of_all)?).context("`cargo metadata`")?;
     let lock: Lock = toml::from_str(&read(&project.rust.join("Cargo.lock"))?)?;
     let release = rustc
         .lines()
         .find_map(|line| line.strip_prefix("release: "));
     let release = release.context("`rustc -vV` names no release")?;
-    let text = serde_json::to_string_pretty(&document(&metadata, &lock, release))?;
+    let text = serde_json::to_string_pretty(&document(&metadata, &links, &lock, release)?)?;
     Ok(text + "\n")
 }
 
+/// Adds what `cargo tree` prints: a line a crate, `<depth> <name> v<version> …`, below that of
+/// one that is linked with it.
+fn add_links(links: &mut Links, tree: &str) -> Option<()> {
+    let mut path: Vec<(String, String)> = Vec::new();
+    for line in tree.lines() {
+        let mut words = line.split_whitespace();
+        let depth: usize = words.next()?.parse().ok()?;
+        let name = words.next()?.to_owned();
+        let found = (name, words.next()?.strip_prefix('v')?.to_owned());
+        path.truncate(depth);
+        if let Some(parent) = path.last() {
+            links.get_mut(parent)?.insert(found.clone());
+        }
+        links.entry(found.clone()).or_default();
+        path.push(found);
+    }
+    Some(())
+}
+
 /// `rust`: the version of Rust, whose standard library is linked in, too.
-fn document(metadata: &Metadata, lock: &Lock, rust: &str) -> Value {
-    let packages: BTreeMap<&str, &Package> = metadata
+fn document(metadata: &Metadata, links: &Links, lock: &Lock, rust: &str) -> Result<Value> {
+    let packages: BTreeMap<(&str, &str), &Package> = metadata
         .packages
         .iter()
-        .map(|package| (&*package.id, package))
+        .map(|package| ((&*package.name, &*package.version), package))
         .collect();
-    let nodes: BTreeMap<&str, &Node> = metadata
-        .resolve
-        .nodes
-        .iter()
-        .map(|node| (&*node.id, node))
-        .collect();
-    // What a macro needs runs in the compiler; what a build script needs, before it.
-    let linked = |id: &str| -> Vec<&str> {
-        let deps = nodes.get(id).map_or(&[][..], |node| &node.deps);
-        deps.iter()
-            .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind.is_none()))
-            .map(|dep| &*dep.pkg)
-            .filter(|id| !packages[id].is_macro())
-            .collect()
+    let described = |(name, version): &(String, String)| -> Result<&Package> {
+        let found = packages.get(&(&**name, &**version)).copied();
+        found.with_context(|| format!("`cargo metadata` says nothing of {name} {version}"))
     };
-    let root = &*metadata.resolve.root;
-    let mut found = BTreeSet::from([root]);
-    let mut open = vec![root];
-    while let Some(id) = open.pop() {
-        open.extend(linked(id).into_iter().filter(|id| found.insert(id)));
-    }
 
     let std = format!("rust-std@{rust}");
     let mut components = BTreeMap::from([(
@@ -187,26 +174,32 @@ fn document(metadata: &Metadata, lock: &Lock, rust: &str) -> Value {
         }),
     )]);
     let mut dependencies = BTreeMap::from([(std.clone(), json!({"ref": std}))]);
-    for id in &found {
-        let package = packages[id];
+    let mut main = None;
+    for (name, linked) in links {
+        let package = described(name)?;
         let purl = package.purl();
-        let mut on: Vec<String> = linked(id).iter().map(|id| packages[id].purl()).collect();
-        on.push(std.clone());
+        let mut on = vec![std.clone()];
+        for name in linked {
+            on.push(described(name)?.purl());
+        }
         on.sort();
         dependencies.insert(purl.clone(), json!({"ref": purl, "dependsOn": on}));
-        components.insert(purl, component(package, lock));
+        let component = component(package, lock);
+        if package.id == metadata.resolve.root {
+            main = Some(component);
+        } else {
+            components.insert(purl, component);
+        }
     }
-    let main = components
-        .remove(&packages[root].purl())
-        .expect("the root is found first");
-    json!({
+    let main = main.context("`cargo tree` leaves out the crate itself")?;
+    Ok(json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": main},
         "components": components.into_values().collect::<Vec<_>>(),
         "dependencies": dependencies.into_values().collect::<Vec<_>>(),
-    })
+    }))
 }
 
 fn component(package: &Package, lock: &Lock) -> Value {
