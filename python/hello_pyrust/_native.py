@@ -55,14 +55,18 @@ CAUSES = [
         "macOS refuses its signature: the file was changed after it was signed, or this "
         "Python takes none but its maker's",
     ),
+    # Of the system's limits, before what they kept the loader from doing.
+    (r"Cannot allocate memory|error 0x8\b", "there is not enough memory for it"),
+    (r"Too many open files", "too many files are open"),
     (
-        r"failed to map segment|not permitted",
+        r"failed to map segment|restore segment prot|executable stack|not permitted",
         "its file system does not let code run: it is mounted with `noexec`, or a policy of "
         "the system forbids it",
     ),
     (r"[Pp]ermission denied|error 0x5\b|Access is denied", "this user may not read it"),
     (
-        r"([^\s:]+): cannot open shared object|shared library ([^\s:]+): |not loaded: (\S+)",
+        r"([^\s:]+): cannot open shared object file: No such|shared library ([^\s:]+): |"
+        r"not loaded: (\S+)",
         "it needs the library {0}, which is not on this system",
     ),
     (r"error 0x7e\b|module could not be found", "it needs a DLL that is not on this system"),
@@ -118,6 +122,19 @@ def _cut_short(path):
     return ffi.from_buffer("uint32_t[]", head)[8] + halves[23] * halves[24] > size
 
 
+def _absence(path):
+    """Why there is no file at the path."""
+    import errno
+
+    try:
+        os.stat(path)
+        return "is no file"
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return "is missing"
+        return "cannot be reached: %s" % error.strerror
+
+
 def _load():
     path, remedy = PATH, REMEDY
     chosen = None if sys.flags.ignore_environment else os.environ.get(VARIABLE)
@@ -125,14 +142,20 @@ def _load():
         path, remedy = chosen, "%s names it: unset that, or correct it." % VARIABLE
         if not os.path.isabs(path):
             raise ImportError("the path of the library, %s, is not absolute. %s" % (path, remedy))
-    if not os.path.exists(path):
+    if not os.path.isfile(path):  # A loader would wait for a pipe.
         if getattr(globals().get("__loader__"), "archive", None) and not chosen:
             remedy = "The package runs from an archive, where no system loads a library: unpack it."
-        raise ImportError("the library %s is missing. %s" % (path, remedy))
+        raise ImportError("the library %s %s. %s" % (path, _absence(path), remedy))
     if _cut_short(path):
         raise ImportError("the library %s is damaged: its end is missing. %s" % (path, remedy))
     try:
         lib = ffi.dlopen(path)
+    except UnicodeError:
+        raise ImportError(
+            "the library %r cannot be loaded: its path is not in the encoding of this Python, %s. "
+            "Choose a UTF-8 locale, as LC_ALL=C.UTF-8, or another folder."
+            % (path, sys.getfilesystemencoding())
+        )
     except OSError as error:
         raise ImportError(
             "the library %s cannot be loaded: %s%s. %s"

@@ -128,16 +128,24 @@ def test_a_library_that_cannot_be_loaded(kind, installed, compiled, tmp_path):
     assert said(installed, cwd=tmp_path, fails=False) == GREETING
 
 
+def without_rights():
+    """What starts a command so that it may read no more than its user."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]
+
+
 def test_a_library_that_may_not_be_read(installed, tmp_path):
-    without_rights = []
-    if os.geteuid() == 0:
-        without_rights = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]
-    try:
-        installed.library.chmod(0)
-        text = said(installed, *without_rights, cwd=tmp_path)
-    finally:
-        installed.library.chmod(0o755)
-    assert "this user may not read it" in text
+    for path, words in [
+        (installed.library, "this user may not read it"),
+        (installed.library.parent, "cannot be reached: Permission denied"),
+    ]:
+        try:
+            path.chmod(0)
+            text = said(installed, *without_rights(), cwd=tmp_path)
+        finally:
+            path.chmod(0o755)
+        assert words in text
 
 
 def test_a_library_where_no_code_may_run(installed, tmp_path):
@@ -162,10 +170,21 @@ def test_a_package_in_an_archive(installed, tmp_path):
     assert "unpack it" in said(installed, cwd=tmp_path, PYTHONPATH=str(archive))
 
 
-# What loaders say that no Python of this machine uses: musl's, as version 1.2.3 printed them;
+# What loaders say where no test brings them to it: glibc's, at the limits of a system;
+# and of those that no Python of this machine uses: musl's, as version 1.2.3 printed them;
 # dyld's of macOS 10.15 to 14; Windows's, whose codes cffi prints in hexadecimal and whose
 # words PyPy prints.
 FOREIGN = [
+    ("/x.so: cannot open shared object file: Too many open files", "too many files are open"),
+    (
+        "/x.so: failed to map segment from shared object: Cannot allocate memory",
+        "not enough memory",
+    ),
+    ("/x.so: cannot restore segment prot after reloc: Permission denied", "a policy of the"),
+    (
+        "/x.so: cannot enable executable stack as shared object requires: Permission denied",
+        "a policy of the",
+    ),
     ("Error loading shared library /x.so: Exec format error", "or damaged"),
     ("Error loading shared library /x.so: Operation not permitted", "`noexec`"),
     ("Error loading shared library /x.so: Permission denied", "may not read it"),
@@ -273,11 +292,15 @@ def test_the_user_may_name_another_library(installed, compiled, tmp_path):
     for flag in ("-E",) if installed.number < (3, 4) else ("-E", "-I"):
         assert loaded(installed, tmp_path, flag, **{VARIABLE: str(other)}) is None
 
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
     for path, words in [
         ("other.so.x", "is not absolute"),
         (str(tmp_path / "nowhere.so"), "is missing"),
         (str(compiled("plain", GLIBC)), "is not hello_pyrust's"),
-        (str(tmp_path), "cannot be loaded"),
+        (str(tmp_path), "is no file"),
+        (str(tmp_path / "pipe"), "is no file"),
+        (str(tmp_path / "loop"), "cannot be reached: Too many levels"),
     ]:
         text = said(installed, cwd=tmp_path, **{VARIABLE: path})
         assert words in text and f"{VARIABLE} names it" in text
@@ -288,3 +311,13 @@ def test_the_user_may_name_another_library(installed, compiled, tmp_path):
     other.write_bytes(data.replace(mark + abi, mark + b"0" * 16))
     text = said(installed, cwd=tmp_path, **{VARIABLE: str(other)})
     assert "is stale: its ABI is 0000000000000000" in text and f"{VARIABLE} names it" in text
+
+
+def test_a_path_that_is_no_text(installed, tmp_path):
+    """CFFI wants a text of Python 3, and encodes it strictly; PyPy's takes the bytes."""
+    path = os.fsencode(tmp_path) + b"/\xff.so"
+    shutil.copy(installed.library, path)
+    strict = installed.number > (3,) and "pypy" not in str(installed.library)
+    options = {"cwd": tmp_path, "fails": strict, VARIABLE: os.fsdecode(path)}
+    text = said(installed, **options)
+    assert "Choose a UTF-8 locale" in text if strict else text == GREETING
