@@ -149,7 +149,8 @@ def main():
         if not options.release or not git("tag", "--list", tag):
             sys.exit(f"error: there is no tag {tag}: give a VERSION, or `git fetch --tags`")
     else:
-        changed = git("status", "--porcelain")
+        # Whatever the user's own settings are for what git shows.
+        changed = git("status", "--porcelain", "--untracked-files=normal")
         if changed:
             sys.exit(
                 f"error: a clone has what is committed. Commit these, or stash them:\n{changed}"

@@ -109,6 +109,7 @@ def commit(project):
 
 def test_what_is_not_committed_cannot_be_reproduced(project):
     commit(project)
+    run("git", "config", "status.showUntrackedFiles", "no", cwd=project.root)
     (project.root / "rust/src/more.rs").write_text("")
     text = reproduce(project, fails=True)
     assert "Commit these" in text and "rust/src/more.rs" in text
