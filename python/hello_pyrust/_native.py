@@ -135,6 +135,13 @@ def _absence(path):
         return "cannot be reached: %s" % error.strerror
 
 
+def _holds(path, abi):
+    """Whether the library's file is of that ABI, whatever was loaded: a loader that knows the
+    path does not look at the file again."""
+    with open(path, "rb") as file:
+        return ("hello_pyrust.abi=%s\0" % abi).encode("ascii") in file.read()
+
+
 def _load():
     path, remedy = PATH, REMEDY
     chosen = None if sys.flags.ignore_environment else os.environ.get(VARIABLE)
@@ -176,6 +183,11 @@ def _load():
     except (AttributeError, RuntimeError, ValueError, ffi.error):
         raise ImportError("the library %s is not hello_pyrust's. %s" % (path, remedy))
     if abi != ABI:
+        if _holds(path, ABI):
+            raise ImportError(
+                "the library %s was replaced, by an upgrade perhaps, and this process has the "
+                "earlier one loaded, with the ABI %s: start the process again." % (path, abi)
+            )
         raise ImportError(
             "the library %s is stale: its ABI is %s, and hello_pyrust/_ffi.py was generated "
             "for %s. %s If you changed what the Rust source exports, run `make header` first."

@@ -525,7 +525,8 @@ def next_version(tmp_path_factory):
     return wheel, sdist
 
 
-# It has the first version loaded while the second one is installed.
+# It has the first version loaded while the second one is installed. What is loaded goes on;
+# glibc gives a path that it knows the library that it has, which is refused.
 OLD_PROCESS = """
 import sys
 import hello_pyrust
@@ -533,14 +534,16 @@ guest = hello_pyrust.Guest("old")
 print(hello_pyrust.__version__)
 sys.stdout.flush()
 sys.stdin.readline()
-# What is loaded goes on, ...
-assert guest.greet() == "Hello old from Rust! (visit 1)", guest.visits
-assert hello_pyrust.greeting("you") == "Hello you from Rust!"
-# ... and what is imported anew is the new version.
-for name in [name for name in sys.modules if name.split(".")[0] == "hello_pyrust"]:
+loaded = sys.modules.pop("hello_pyrust")
+for name in [name for name in sys.modules if name.startswith("hello_pyrust.")]:
     del sys.modules[name]
-import hello_pyrust as new
-print(new.__version__, new.add(2, 3), guest.greet())
+try:
+    import hello_pyrust
+    print("imported")
+except ImportError as error:
+    print(error)
+print(guest.greet())
+print(loaded.greeting("you"))
 """
 
 
@@ -562,8 +565,10 @@ def test_an_upgrade_with_another_abi(interpreter, wheel, next_version, tmp_path)
         finally:
             old.kill()
             old.wait()
-    words = re.sub(r"[(),']", "", printed).split()
-    assert words == "0.2.0 5 Hello old from Rust! visit 2".split(), printed
+    refused, *goes_on = printed.splitlines()
+    assert re.search(r"the library .* was replaced, .* has the earlier one loaded, .*: start the "
+                     "process again", refused)  # fmt: skip
+    assert goes_on == ["Hello old from Rust! (visit 1)", "Hello you from Rust!"]
     code = "import hello_pyrust; print(hello_pyrust.__version__, hello_pyrust.add(2, 3))"
     assert "0.2.0" in run(environment.python, "-c", code, cwd=environment.folder)
 
