@@ -127,6 +127,7 @@ benchmark: venv ## Compare speed and size with cargo-zigbuild and maturin, in on
 
 .PHONY: lint
 lint: venv ## Check format, lints, types, and that generated files fit
+	$(CARGO) fmt --version && $(CARGO) clippy --version || rustup component add rustfmt clippy
 	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) fmt --check --manifest-path $(manifest) &&) true
 	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) clippy --quiet --locked --all-targets --manifest-path $(manifest) -- -D warnings &&) true
 	$(BIN)/ruff format --check $(PYTHON_FILES)

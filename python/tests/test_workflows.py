@@ -2,12 +2,13 @@
 
 import configparser
 import json
+import os
 import re
 import subprocess
 from importlib.resources import files
 
 import pytest
-from conftest import BIN, ROOT, clean_environment, xtask
+from conftest import BIN, ROOT, clean_environment, run, xtask
 from ruamel.yaml import YAML
 
 tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is newer than 3.10")
@@ -102,6 +103,19 @@ def test_an_action_has_one_version():
         for action, sha in re.findall(r"uses: ([\w./-]+)@(\S+)", path.read_text()):
             pins.setdefault(action, set()).add(sha)
     assert pins and all(len(shas) == 1 for shas in pins.values()), pins
+
+
+def test_lint_brings_what_a_minimal_rust_lacks(tmp_path):
+    """Those of GitHub's runners lack it in every Rust but the newest."""
+    cargo, rustup = tmp_path / "cargo", tmp_path / "rustup"
+    cargo.write_text("#!/bin/sh\nexit 1\n")
+    rustup.write_text('#!/bin/sh\necho "rustup: $*"\nexit 9\n')
+    for program in (cargo, rustup):
+        program.chmod(0o755)
+    environment = clean_environment(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    command = ["make", "--old-file=.venv/installed", "lint", f"CARGO={cargo}"]
+    text = run(*command, cwd=ROOT, env=environment, fails=True)
+    assert "rustup: component add rustfmt clippy\n" in text and "Error 9" in text
 
 
 def test_the_workflows_rust_is_that_of_the_images():
