@@ -17,7 +17,7 @@ WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*"), *ROOT.glob(".github/actio
 TESTS = ["python/tests/test_docker.py", "python/tests/test_release.py"]
 TABLE = tomllib.loads((ROOT / "ci/targets.toml").read_text())["target"]
 IMAGES = tomllib.loads((ROOT / "docker/images.toml").read_text())
-# https://docs.github.com/en/actions/reference/runners/github-hosted-runners
+# Every kind of machine that there is: https://docs.github.com/en/actions/reference/runners/github-hosted-runners
 RUNNERS = {
     "macos-15",
     "macos-15-intel",
@@ -52,16 +52,42 @@ def executed_verbs():
     }
 
 
+def words(need):
+    return [need] if isinstance(need, str) else need or []
+
+
+def job_problems(workflow):
+    """What is wrong with the jobs of a workflow, and what neither schema nor zizmor knows."""
+    found = []
+    jobs = workflow["jobs"]
+    if workflow.get("permissions") != {}:
+        found.append("permissions: not empty")
+    for name, job in jobs.items():
+        needs = words(job.get("needs"))
+        found += [f"{name} needs {need}: no such job" for need in needs if need not in jobs]
+        if "timeout-minutes" not in job:
+            found.append(f"{name} has no timeout-minutes")
+        for need, output in re.findall(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)", json.dumps(job)):
+            if need not in needs or output not in jobs.get(need, {}).get("outputs", {}):
+                found.append(f"{name} reads {output} of {need}")
+        if "/alls-green@" in json.dumps(job) and set(needs) != set(jobs) - {name}:
+            found.append(f"{name} is green without {set(jobs) - {name} - set(needs)}")
+    return found
+
+
 def problems(text):
     """What is wrong with a workflow or an action, a line each."""
     verbs = set(re.findall(r"^\.PHONY: ([a-z-]+)$", (ROOT / "Makefile").read_text(), re.M))
     verbs &= executed_verbs()
-    found = []
-    for step in steps(YAML(typ="safe").load(text)):
+    node = YAML(typ="safe").load(text)
+    found = job_problems(node) if "jobs" in node else []
+    for step in steps(node):
         line = step.get("run")
         if line is not None and not re.fullmatch(rf"make ({'|'.join(verbs)})", line.strip()):
             found.append(f"run: {line}")
         action = step.get("uses", "")
+        if "/upload-artifact@" in action and step["with"].get("if-no-files-found") != "error":
+            found.append(f"{action}: its files may be missing")
         if action.startswith("$/"):
             path = ROOT / action[2:]
             if not (path if path.suffix else path / "action.yml").is_file():
@@ -89,6 +115,13 @@ def test_workflows_call_make_and_pin_what_they_use(path):
         ("actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@main"),
         (" # v7.0.1", ""),
         ("$/.github/actions/setup", "$/.github/actions/other"),
+        ("permissions: {}\n\nconcurrency", "permissions: read-all\n\nconcurrency"),
+        ("    timeout-minutes: 20\n", ""),
+        ("if-no-files-found: error", "if-no-files-found: warn"),
+        ("needs: [lint, test, ", "needs: [test, "),
+        ("needs: [matrix, build]", "needs: [matrix, build, lynt]"),
+        ("needs: [matrix, build]", "needs: build"),
+        ("needs.matrix.outputs.build)", "needs.matrix.outputs.built)"),
     ],
 )
 def test_a_bad_workflow_is_found(old, new):
@@ -103,6 +136,18 @@ def test_an_action_has_one_version():
         for action, sha in re.findall(r"uses: ([\w./-]+)@(\S+)", path.read_text()):
             pins.setdefault(action, set()).add(sha)
     assert pins and all(len(shas) == 1 for shas in pins.values()), pins
+
+
+def test_what_a_newer_run_replaces_is_cancelled():
+    workflow = YAML(typ="safe").load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert workflow["concurrency"]["cancel-in-progress"] is True
+    assert "github.ref" in workflow["concurrency"]["group"]
+
+
+def test_a_cache_is_keyed_by_every_lock_file():
+    text = (ROOT / ".github/actions/setup/action.yml").read_text()
+    for path in ["rust/Cargo.lock", "rust/xtask/Cargo.lock", "ci/requirements.txt"]:
+        assert re.search(rf"key: .*hashFiles\(.*'{path}'", text) and (ROOT / path).is_file()
 
 
 def test_lint_brings_what_a_minimal_rust_lacks(tmp_path):
