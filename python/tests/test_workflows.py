@@ -8,14 +8,16 @@ import subprocess
 from importlib.resources import files
 
 import pytest
-from conftest import BIN, ROOT, clean_environment, run, xtask
+from conftest import BIN, EXPECTED, EXTRA, ROOT, clean_environment, run, xtask
 from ruamel.yaml import YAML
 
 tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is newer than 3.10")
 WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*"), *ROOT.glob(".github/actions/*/*")])
 # Those of them that call verbs.
 TESTS = ["python/tests/test_docker.py", "python/tests/test_release.py"]
-TABLE = tomllib.loads((ROOT / "ci/targets.toml").read_text())["target"]
+TARGETS = tomllib.loads((ROOT / "ci/targets.toml").read_text())
+TABLE = TARGETS["target"]
+GITHUB = {row["name"]: row for row in TARGETS["github"]}
 IMAGES = tomllib.loads((ROOT / "docker/images.toml").read_text())
 # Every kind of machine that there is: https://docs.github.com/en/actions/reference/runners/github-hosted-runners
 RUNNERS = {
@@ -150,6 +152,22 @@ def test_a_cache_is_keyed_by_every_lock_file():
         assert re.search(rf"key: .*hashFiles\(.*'{path}'", text) and (ROOT / path).is_file()
 
 
+def test_make_test_runs_on_every_python_of_its_runner():
+    jobs = YAML(typ="safe").load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    (setup,) = [step for step in jobs["test"]["steps"] if "pythons" in step.get("with", {})]
+    assert setup["with"]["pythons"].split() == GITHUB[jobs["test"]["runs-on"]]["pythons"].split()
+
+
+def test_the_runners_have_every_python():
+    """Of each system, on one of its machines, but for what actions/setup-python has of none."""
+    for system, lacking in [("linux", {"3.6", "3.7"}), ("apple", set()), ("windows", set())]:
+        rows = [row for row in GITHUB.values() if system in row["host"]]
+        found = {python for row in rows for python in row["pythons"].split()}
+        wanted = {name for name in EXPECTED + EXTRA if name[0] == "3"} - {"3.13t"} - lacking
+        # PyPI has no cffi for free-threaded 3.13, and PyPy stands for CPython 2.7.
+        assert found == wanted | {"pypy2.7", "pypy3.11"}
+
+
 def test_lint_brings_what_a_minimal_rust_lacks(tmp_path):
     """Those of GitHub's runners lack it in every Rust but the newest."""
     cargo, rustup = tmp_path / "cargo", tmp_path / "rustup"
@@ -186,13 +204,20 @@ def test_the_matrix_has_every_row_of_the_table(project):
         assert tag.startswith(system) and tag.endswith("".join(machine))
         assert row["runner"] in RUNNERS
         assert bool(row["image"]) == (row["backend"] == "cibuildwheel")
+        pythons = row["pythons"].splitlines()
+        at_home = row["target"] in ("manylinux_x86_64", "manylinux_aarch64")
+        own = GITHUB[row["runner"]]["pythons"].split()
+        assert pythons == (own if at_home else own[-1:])
         # Something runs it: the runner itself, an emulator, or a runner in the second stage.
         assert row["emulator"] or row["runner"] in target["native"]
+    for row in found["native"]:
+        assert row["pythons"].splitlines() == GITHUB[row["runner"]]["pythons"].split()
     ran = {(row["runner"], name) for row in found["native"] for name in row["targets"].split()}
     for row, target in zip(built, TABLE, strict=True):
         for runner in target.get("native", []):
             assert runner == row["runner"] or (runner, row["target"]) in ran
     assert {row["runner"] for row in [*built, *found["native"]]} == RUNNERS
+    assert set(GITHUB) == RUNNERS
 
 
 def test_the_matrix_of_some_targets(project, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 # Every Python that a wheel promises to serve. The first ones are missed when they are not
 # there; the others are used when they are.
 EXPECTED = ["2.7"] + [f"3.{minor}" for minor in range(6, 14)] + ["pypy3"]
-EXTRA = ["3.13t", "3.14", "3.14t", "3.15", "pypy"]
+EXTRA = ["3.13t", "3.14", "3.14t", "3.15", "3.15t", "pypy"]
 
 IDENTIFY = """
 import json, platform, sys

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use serde::Serialize;
 
 use crate::container;
 use crate::project::{self, Project};
-use crate::targets::{self, Backend, Target};
-
-/// Where what needs no other machine is built.
-const RUNNER: &str = "ubuntu-24.04";
+use crate::targets::{self, Backend, Runner, Target};
 
 /// One job that builds a wheel, judges it and runs it where it was built.
 #[derive(Serialize)]
@@ -22,6 +19,9 @@ struct Build {
     image: String,
     /// What stands for the platform's machine on that runner; empty on one of its own.
     emulator: String,
+    /// What actions/setup-python is to bring, a line each: where the wheel is at home, each of
+    /// them runs it.
+    pythons: String,
 }
 
 /// One job that runs the wheels of a runner's own platform there.
@@ -30,6 +30,7 @@ struct Native {
     runner: String,
     /// Their names, for TARGETS.
     targets: String,
+    pythons: String,
 }
 
 /// What `strategy: matrix` takes.
@@ -42,19 +43,22 @@ struct Matrix<Row> {
 /// become the step's outputs, too.
 pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Result<()> {
     let table = targets::load(project)?;
+    let runners = targets::runners(project)?;
+    ensure!(!runners.is_empty(), "ci/targets.toml names no runner");
     let selected = targets::select(&table, words, "")?;
     let mut rows = Vec::new();
     let mut native: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for target in &selected {
-        let row = build(project, target, backend)?;
+        let row = build(project, target, backend, &runners)?;
         for runner in target.native.iter().filter(|runner| **runner != row.runner) {
             native.entry(runner).or_default().push(target.short_name());
         }
         rows.push(row);
     }
-    let native = native.into_iter().map(|(runner, targets)| Native {
-        runner: runner.to_owned(),
+    let native = native.into_iter().map(|(name, targets)| Native {
+        runner: name.to_owned(),
         targets: targets.join(" "),
+        pythons: lines(&named(&runners, name).pythons),
     });
     let native = Matrix {
         include: native.collect(),
@@ -67,28 +71,48 @@ pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Res
     project::output(&text)
 }
 
-fn build(project: &Project, target: &Target, backend: Option<Backend>) -> Result<Build> {
+/// [`targets::load`] has seen to it that there is one.
+fn named<'a>(runners: &'a [Runner], name: &str) -> &'a Runner {
+    let found = runners.iter().find(|runner| runner.name == name);
+    found.expect("the table names it")
+}
+
+fn lines(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join("\n")
+}
+
+fn build(
+    project: &Project,
+    target: &Target,
+    backend: Option<Backend>,
+    runners: &[Runner],
+) -> Result<Build> {
     let backend = backend.or(target.ci).unwrap_or(Backend::Zig);
     // In a container, and for nothing else, the machine's own architecture counts.
     let own = matches!(backend, Backend::Docker | Backend::Cibuildwheel);
     let runner = match target.native.first() {
-        Some(runner) if own => runner.clone(),
-        _ => RUNNER.to_owned(),
+        Some(name) if own => named(runners, name),
+        _ => &runners[0],
     };
     let image = match (backend, &target.image) {
         (Backend::Cross, _) => container::cross_base(project, &target.triple)?,
         (Backend::Docker | Backend::Cibuildwheel, Some(name)) => container::base(project, name)?,
         _ => None,
     };
-    let emulator = match target.native.contains(&runner) {
+    let emulator = match target.native.contains(&runner.name) {
         true => None,
         false => target.runner.clone(),
     };
+    let pythons = match target.is_native(&runner.host) {
+        true => &runner.pythons,
+        false => runner.pythons.split_whitespace().last().unwrap_or(""),
+    };
     Ok(Build {
         target: target.short_name(),
-        runner,
+        runner: runner.name.clone(),
         backend,
         image: image.unwrap_or_default(),
         emulator: emulator.unwrap_or_default(),
+        pythons: lines(pythons),
     })
 }

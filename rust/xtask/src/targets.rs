@@ -24,17 +24,30 @@ pub struct Target {
     /// What builds the wheel in CI; zig where nothing is said.
     #[serde(default)]
     pub ci: Option<Backend>,
-    /// GitHub's runners that run the library themselves.
+    /// GitHub's runners that run the library themselves, by name.
     #[serde(default)]
     pub native: Vec<String>,
     /// The script in scripts/runners/ that runs the wheel elsewhere, and its arguments.
     pub runner: Option<String>,
 }
 
+/// A runner of GitHub's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runner {
+    pub name: String,
+    /// The target that Rust calls its own.
+    pub host: String,
+    /// What actions/setup-python brings it; the last one is the tools' own.
+    pub pythons: String,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     target: Vec<Target>,
+    #[serde(default)]
+    github: Vec<Runner>,
 }
 
 /// The kinds of platform tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/
@@ -157,11 +170,20 @@ impl Target {
 }
 
 pub fn load(project: &Project) -> Result<Vec<Target>> {
+    Ok(table(project)?.target)
+}
+
+/// GitHub's runners; what needs no other one runs on the first.
+pub fn runners(project: &Project) -> Result<Vec<Runner>> {
+    Ok(table(project)?.github)
+}
+
+fn table(project: &Project) -> Result<Table> {
     let path = project.root.join("ci/targets.toml");
     parse(&read(&path)?).with_context(|| format!("{}", path.display()))
 }
 
-fn parse(text: &str) -> Result<Vec<Target>> {
+fn parse(text: &str) -> Result<Table> {
     let table: Table = toml::from_str(text)?;
     for target in &table.target {
         let triple = &target.triple;
@@ -180,12 +202,18 @@ fn parse(text: &str) -> Result<Vec<Target>> {
                 "{triple} is made of {slice}, which has no row"
             );
         }
+        for name in &target.native {
+            ensure!(
+                table.github.iter().any(|runner| runner.name == *name),
+                "{triple} is native on {name}, which is no runner of GitHub's here"
+            );
+        }
         for name in target.tags.iter().chain([triple]) {
             let rows = table.target.iter().filter(|other| other.is_called(name));
             ensure!(rows.count() == 1, "two rows are called {name}");
         }
     }
-    Ok(table.target)
+    Ok(table)
 }
 
 /// The rows that the words name, in the table's order; the host's row for no word.
@@ -310,7 +338,9 @@ mod tests {
     use super::*;
 
     fn table() -> Vec<Target> {
-        parse(include_str!("../../../ci/targets.toml")).unwrap()
+        parse(include_str!("../../../ci/targets.toml"))
+            .unwrap()
+            .target
     }
 
     fn selected(words: &[&str]) -> Result<Vec<String>> {
@@ -397,11 +427,15 @@ mod tests {
             ),
             ("triple = 'a'\ntag = 'win32'", "unknown field"),
             (
+                "triple = 'a'\ntags = ['win32']\nnative = ['b']",
+                "no runner",
+            ),
+            (
                 "triple = 'a'\ntags = ['win32']\n[[target]]\ntriple = 'b'\ntags = ['win32']",
                 "two rows are called win32",
             ),
         ] {
-            let error = parse(&format!("[[target]]\n{row}\n")).unwrap_err();
+            let error = parse(&format!("[[target]]\n{row}\n")).err().unwrap();
             assert!(format!("{error:#}").contains(reason), "{error:#}");
         }
     }
