@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 
+import common
 import pytest
 from conftest import PACKAGE, ROOT, XTASK, clean_environment, run, xtask
 
@@ -373,3 +374,23 @@ def test_a_dll_is_refused(project, foreign, tmp_path):
     text = xtask(project, "wheels", "win_amd64", env=environment, fails=True)
     assert "link it statically" in text
     assert list(project.root.glob("dist/*")) == []
+
+
+@pytest.mark.slow
+def test_gcc_links_no_libgcc_into_a_musl_library(project, foreign, tmp_path):
+    """As in the images for musl, whose gcc asks for libgcc_s, which a bare Alpine lacks."""
+    environment = foreign("musllinux_x86_64")
+    root = common.debian("musl-amd64", "amd64", ["musl"], "bookworm")
+    program = tmp_path / "musl-gcc"
+    program.write_text(
+        f'#!/bin/sh\nexec gcc -nostdlib -L{root}/lib/x86_64-linux-musl "$@"\n'  # its libc.so
+    )
+    program.chmod(0o755)
+    environment["CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER"] = str(program)
+    words = ["wheels", "--backend", "cargo", "musllinux_x86_64"]
+    xtask(project, *words, env=environment, timeout=1800)  # the judge lets no libgcc_s pass
+    (wheel,) = (project.root / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if ".libs/" in name]
+        library = archive.read(f"{PACKAGE}/lib/lib{PACKAGE}.so")
+    assert b"libgcc_s" not in library and b"libc.so\0" in library

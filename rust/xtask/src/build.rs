@@ -272,6 +272,14 @@ impl<'a> Builder<'a> {
         if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
             command.env("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
         }
+        // Joined to what rust/.cargo/config.toml says, which RUSTFLAGS would replace.
+        let mut rustflags: Vec<String> = Vec::new();
+        let by_gcc = !matches!(backend, Backend::Zig | Backend::Cibuildwheel);
+        if target.system() == System::Musllinux && by_gcc {
+            let inside = mounts.iter().find(|(_, outside)| *outside == made);
+            let seen = inside.map_or(made.clone(), |(inside, _)| PathBuf::from(inside));
+            rustflags.push(static_unwinder(&made, &seen)?);
+        }
         // Panic messages name source files: those of dependencies, and of the standard library
         // where it is built here, by folders of this machine.
         if std == Std::Source {
@@ -284,10 +292,11 @@ impl<'a> Builder<'a> {
         } else {
             let remap = |folder: PathBuf| format!("--remap-path-prefix={}/=", folder.display());
             let folders = [home.join("registry/src"), home.join("git/checkouts"), root];
-            let list: Vec<String> = folders.into_iter().map(remap).collect();
-            // Joined to what rust/.cargo/config.toml says, which RUSTFLAGS would replace.
+            rustflags.extend(folders.into_iter().map(remap));
+        }
+        if !rustflags.is_empty() {
             command.arg("--config");
-            command.arg(format!("target.{}.rustflags={list:?}", target.triple));
+            command.arg(format!("target.{}.rustflags={rustflags:?}", target.triple));
         }
         let library = artefact(project, &mut command, &flags, folder, &made, &mounts)?;
         check(target, &library)?;
@@ -316,6 +325,15 @@ impl<'a> Builder<'a> {
         project::write(&path, contents)?;
         Ok(path)
     }
+}
+
+/// The flag with which gcc's unwinder becomes part of a musl library. Rust asks for libgcc_s,
+/// which a bare Alpine lacks; what the linker finds by that name first, in the folder `made`,
+/// which the compiler calls `seen`, names the static library. zig has an unwinder of its own.
+fn static_unwinder(made: &Path, seen: &Path) -> Result<String> {
+    let script = "GROUP ( libgcc_eh.a libgcc.a )\n";
+    project::write(&made.join("unwinder/libgcc_s.so"), script)?;
+    Ok(format!("-Lnative={}", seen.join("unwinder").display()))
 }
 
 /// What to say where a backend needs an image that docker/images.toml does not have.
