@@ -256,6 +256,39 @@ def test_what_the_library_links_against_is_grafted(project, tmp_path):
     assert run(sys.executable, "-c", code, cwd=tmp_path, env=environment).strip() == "10"
 
 
+ENGINE = """#!/bin/sh
+case "$*" in
+info) echo "$INFO" ;;
+"image inspect"*) echo sha256:0 ;;
+*" rustc -vV") echo "rustc $RUST (a date)" ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (" Security Options:\n  seccomp\n   Profile: builtin", "--user {own} --mount"),
+        (" Security Options:\n  seccomp\n  rootless\n  cgroupns", "--user 0:0 --mount"),
+        ("  security:\n    rootless: true", "--user {own} --userns keep-id --mount"),
+        ("  security:\n    rootless: false", "--user {own} --mount"),
+    ],
+    ids=["docker", "rootless docker", "rootless podman", "podman"],
+)
+def test_the_caller_owns_what_a_container_writes(project, environment, tmp_path, info, expected):
+    """What the engine is told, which makes other users of ours where it runs without root."""
+    engine = tmp_path / "engine"
+    engine.write_text(ENGINE)
+    engine.chmod(0o755)
+    (rust,) = re.findall(r'^rust = "(.*)"', (project.root / "docker/images.toml").read_text(), re.M)
+    environment.update(CONTAINER_ENGINE=str(engine), INFO=info, RUST=rust)
+    words = ["wheels", "--backend", "docker", "manylinux_x86_64"]
+    xtask(project, *words, env=environment, fails=True)
+    log = (project.root / "build/x86_64-unknown-linux-gnu/log").read_text()
+    assert expected.format(own=f"{os.getuid()}:{os.getgid()}") in log
+
+
 # ---- Other targets, in the slow suite: their standard libraries are built from source -----
 
 

@@ -92,9 +92,9 @@ fn ask(words: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether the engine is there, and works.
-fn check_engine() -> Result<()> {
-    ask(&["info"]).map(|_| ()).with_context(|| {
+/// What the engine says of itself, if it is there, and works.
+fn engine_info() -> Result<String> {
+    ask(&["info"]).with_context(|| {
         format!(
             "{} does not answer: start it, or name another by CONTAINER_ENGINE",
             Path::new(&engine()).display()
@@ -121,7 +121,7 @@ pub fn image(project: &Project, name: &str) -> Result<Image> {
         return Ok(image.clone());
     }
     let wanted = images(project)?.rust;
-    check_engine()?;
+    engine_info()?;
     let Ok(id) = ask(&["image", "inspect", "--format", "{{.Id}}", &tag]) else {
         bail!("there is no image {tag}: run `make image NAME={name}`");
     };
@@ -150,8 +150,7 @@ pub fn command(
     folder: &Path,
     variables: &[String],
 ) -> Result<Command> {
-    let engine = engine();
-    let mut command = project.command(&engine)?;
+    let mut command = project.command(engine())?;
     command.args(["run", "--rm", "--init", "--read-only", "--tmpfs", "/tmp"]);
     command.args(["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]);
     // Where SELinux confines containers, they may not read what is mounted.
@@ -159,12 +158,17 @@ pub fn command(
     #[cfg(unix)]
     {
         let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
-        command
-            .arg("--user")
-            .arg(format!("{}:{}", user.as_raw(), group.as_raw()));
-        let podman = Path::new(&engine).file_name() == Some("podman".as_ref());
-        if podman && !user.is_root() {
-            command.args(["--userns", "keep-id"]);
+        let own = format!("{}:{}", user.as_raw(), group.as_raw());
+        let info = engine_info()?;
+        let says = |line: &str| info.lines().any(|other| other.trim() == line);
+        if says("rootless: true") {
+            // podman, by whatever name: without it, another user of this machine runs there.
+            command.args(["--user", &own, "--userns", "keep-id"]);
+        } else if says("rootless") {
+            // Docker, whose root is who started the engine.
+            command.args(["--user", "0:0"]);
+        } else {
+            command.args(["--user", &own]);
         }
     }
     for (path, mode) in [(project.root.as_path(), ",readonly"), (folder, "")] {
@@ -255,7 +259,7 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
             known.join(", ")
         );
     };
-    check_engine()?;
+    engine_info()?;
     let tag = tag(&project.module, name);
     let log = project.build("image").join(format!("{name}.log"));
     let _ = fs::remove_file(&log);
