@@ -45,13 +45,8 @@ def steps(node):
 def executed_verbs():
     """The verbs that .ci/run, or a test that it runs, calls."""
     suites = [ROOT / ".ci/run", *map(ROOT.joinpath, TESTS)]
-    return {
-        verb
-        for path in suites
-        for verb in re.findall(
-            r'(?:^|\s|")make(?: |\(project, "|", "(?:-.*?", ")*)([a-z-]+)', path.read_text()
-        )
-    }
+    call = re.compile(r'(?:^|\s|")make(?: |\(\w+, "|", "(?:-.*?", ")*)([a-z-]+)')
+    return {verb for path in suites for verb in call.findall(path.read_text())}
 
 
 def words(need):
@@ -67,7 +62,8 @@ def job_problems(workflow):
     for name, job in jobs.items():
         needs = words(job.get("needs"))
         found += [f"{name} needs {need}: no such job" for need in needs if need not in jobs]
-        if "timeout-minutes" not in job:
+        # What is called has jobs of its own.
+        if "uses" not in job and "timeout-minutes" not in job:
             found.append(f"{name} has no timeout-minutes")
         for need, output in re.findall(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)", json.dumps(job)):
             if need not in needs or output not in jobs.get(need, {}).get("outputs", {}):
@@ -116,6 +112,7 @@ def test_workflows_call_make_and_pin_what_they_use(path):
         ("run: make lint", "run: make distclean"),  # no suite runs it
         ("actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@main"),
         (" # v7.0.1", ""),
+        ("uses: $/.github/workflows/wheels.yml", "uses: $/.github/workflows/wheel.yml"),
         ("$/.github/actions/setup", "$/.github/actions/other"),
         ("permissions: {}\n\nconcurrency", "permissions: read-all\n\nconcurrency"),
         ("    timeout-minutes: 20\n", ""),
@@ -127,8 +124,8 @@ def test_workflows_call_make_and_pin_what_they_use(path):
     ],
 )
 def test_a_bad_workflow_is_found(old, new):
-    text = (ROOT / ".github/workflows/ci.yml").read_text()
-    assert old in text
+    paths = [ROOT / f".github/workflows/{name}.yml" for name in ("ci", "wheels")]
+    text = next(text for text in (path.read_text() for path in paths) if old in text)
     assert len(problems(text.replace(old, new, 1))) == 1
 
 
@@ -144,6 +141,44 @@ def test_what_a_newer_run_replaces_is_cancelled():
     workflow = YAML(typ="safe").load((ROOT / ".github/workflows/ci.yml").read_text())
     assert workflow["concurrency"]["cancel-in-progress"] is True
     assert "github.ref" in workflow["concurrency"]["group"]
+
+
+def test_one_job_can_upload_and_it_builds_nothing():
+    """Nor has it anything that was built elsewhere but the files of the release, by their sums."""
+    may = {}
+    for path in ROOT.glob(".github/workflows/*"):
+        workflow = YAML(typ="safe").load(path.read_text())
+        for name, job in workflow["jobs"].items():
+            more = set(job["permissions"].items()) - {("contents", "read")}
+            if more:
+                may[path.stem, name] = more
+        if path.stem == "release":
+            release = workflow
+    assert may == {
+        ("release", "publish"): {("id-token", "write")},
+        ("release", "github-release"): {("contents", "write")},
+    }
+    publish = release["jobs"]["publish"]
+    actions = [step["uses"].split("@")[0] for step in publish["steps"] if "uses" in step]
+    assert actions == [
+        "actions/checkout",
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert [step["run"] for step in publish["steps"] if "run" in step] == ["make checksums"]
+    assert publish["steps"][2]["env"] == {"SUMS": "${{ needs.gather.outputs.sums }}"}
+    assert publish["needs"] == ["gather", "rehearse"] and "environment" in publish
+
+
+def test_a_release_takes_nothing_that_another_run_kept():
+    release = YAML(typ="safe").load((ROOT / ".github/workflows/release.yml").read_text())
+    settings = [job["with"] for job in release["jobs"].values() if "uses" in job]
+    settings += [step["with"] for step in steps(release) if step.get("uses", "").endswith("/setup")]
+    assert len(settings) == 4 and all(words["cache"] is False for words in settings)
+    wheels = YAML(typ="safe").load((ROOT / ".github/workflows/wheels.yml").read_text())
+    inner = [step["with"] for step in steps(wheels) if step.get("uses", "").endswith("/setup")]
+    assert len(inner) == 3
+    assert all(words["cache"] == "${{ inputs.cache }}" for words in inner)
 
 
 def test_a_cache_is_keyed_by_every_lock_file():
