@@ -181,7 +181,7 @@ github-release: ## Make a release on GitHub of what `make gather` left (TAG=v1.2
 
 .PHONY: verify-release
 verify-release: venv ## Build a released VERSION from its tag, and compare the bytes (REPOSITORY=pypi; TARGETS)
-	$(BIN)/python scripts/reproduce.py --release "$$VERSION" --repository "$(or $(REPOSITORY),pypi)" $(TARGETS)
+	$(BIN)/python scripts/reproduce.py --release "$$VERSION" --repository "$${REPOSITORY:-pypi}" $(TARGETS)
 
 ##@ Keep
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from passlib.apache import HtpasswdFile
@@ -36,11 +37,18 @@ REPOSITORIES = {
 
 def addresses(repository):
     """(where uploads go, where the simple API is) of `pypi`, `testpypi` or a URL."""
+    if not repository:
+        sys.exit("error: name the index: REPOSITORY=testpypi, or pypi, or an address")
     if repository in REPOSITORIES:
         return REPOSITORIES[repository]
     if not repository.startswith(("http://", "https://")):
         names = ", ".join(REPOSITORIES)
         sys.exit(f"error: no repository is called {repository!r}: {names}, or an https:// address")
+    if "@" in urlsplit(repository).netloc:
+        sys.exit(
+            "error: an address is no place for a password: set TWINE_USERNAME and "
+            "TWINE_PASSWORD, or use a keyring or ~/.pypirc"
+        )
     url = repository.rstrip("/") + "/"
     return url, url + "simple/"
 

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import index
 from packaging.utils import (
@@ -110,13 +109,7 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="upload nothing")
     options = parser.parse_args()
     repository = options.repository
-    if not repository:
-        sys.exit("error: name the index: REPOSITORY=testpypi, or pypi, or an address")
-    if "@" in urlsplit(repository).netloc:
-        sys.exit(
-            "error: an address is no place for a password: set TWINE_USERNAME and "
-            "TWINE_PASSWORD, or use a keyring or ~/.pypirc"
-        )
+    index.addresses(repository)  # or an error
     project, version, paths = distributions()
     if twine("check", "--strict", *paths):
         sys.exit("error: an index would refuse what twine says above")

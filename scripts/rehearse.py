@@ -123,7 +123,7 @@ def platform_tags(python):
 
 def check_runs(python):
     """Calls the package's command and its whole API."""
-    command = python.parent / f"hello-pyrust{'.exe' if os.name == 'nt' else ''}"
+    command = python.parent / "hello-pyrust"
     printed = common.run([command], env=common.environment())
     if printed.strip() != "Hello Python from Rust!":
         raise common.Failure(f"{command.name} printed {printed!r}")
@@ -279,6 +279,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Pythons at a time")
     options = parser.parse_args()
+    if os.name == "nt":
+        sys.exit("error: the rehearsal runs on Linux and macOS: what stands for cargo is a script")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     begin = time.monotonic()
     lock = threading.Lock()

@@ -68,9 +68,10 @@ def changelog(project, text):
 def one_target(project):
     """Leaves the table of targets with this machine's row."""
     path = project.root / "ci/targets.toml"
-    head, *rows = path.read_text().split("[[target]]\n")
-    (row,) = [row for row in rows if f'"manylinux_2_17_{os.uname().machine}"' in row]
-    path.write_text(f"{head}[[target]]\n{row}")
+    head, *rows = re.split(r"(?m)^(?=\[\[)", path.read_text())
+    own = f'"manylinux_2_17_{os.uname().machine}"'
+    kept = [row for row in rows if own in row or not row.startswith("[[target]]")]
+    path.write_text(head + "".join(kept))
 
 
 # ---- One version ----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -89,7 +89,7 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
     cargo
         .current_dir(&project.rust)
         .args(["update", "--workspace"]);
-    project::run(&mut cargo, &project.build("release").join("log"))?;
+    project::run(&mut cargo, &project.build("tag").join("log"))?;
     header::run(project, false)
 }
 
@@ -104,27 +104,22 @@ fn today() -> String {
 
 /// The sections of a changelog: the first word of the heading, its line, and the text below.
 fn sections(text: &str) -> Vec<(&str, &str, &str)> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest
-        .starts_with("## ")
-        .then_some(0)
-        .or_else(|| rest.find("\n## ").map(|at| at + 1))
-    {
-        let section = &rest[at..];
-        let end = section.find('\n').map_or(section.len(), |at| at + 1);
-        let next = section[end..].find("\n## ").map(|at| at + 1);
-        let next = match section[end..].starts_with("## ") {
-            true => end,
-            false => next.map_or(section.len(), |at| end + at),
-        };
-        let heading = section[..end].trim_end();
+    let marks = text.match_indices("## ").map(|(at, _)| at);
+    let starts: Vec<usize> = marks
+        .filter(|at| text[..*at].is_empty() || text[..*at].ends_with('\n'))
+        .collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let sections = starts.iter().zip(ends).map(|(start, end)| {
+        let section = &text[*start..end];
+        let (heading, notes) = section.split_once('\n').unwrap_or((section, ""));
         let word = heading[3..].split_whitespace().next().unwrap_or_default();
-        let word = word.trim_matches(['[', ']']);
-        found.push((word, heading, section[end..next].trim()));
-        rest = &section[next..];
-    }
-    found
+        (
+            word.trim_matches(['[', ']']),
+            heading.trim_end(),
+            notes.trim(),
+        )
+    });
+    sections.collect()
 }
 
 /// What the changelog says of a version.
@@ -155,9 +150,11 @@ fn dated(changelog: &str, version: &str, today: &str) -> Result<String> {
             bail!("CHANGELOG.md has a section `## {version}` already, beside `## {UNRELEASED}`")
         }
         Some((_, heading, _)) => {
-            let dated = format!("\n## {version} - {today}\n");
-            let text = format!("\n{changelog}");
-            Ok(text.replacen(&format!("\n{heading}\n"), &dated, 1)[1..].to_owned())
+            let start = heading.as_ptr() as usize - changelog.as_ptr() as usize;
+            let mut text = changelog.to_owned();
+            let range = start..start + heading.len();
+            text.replace_range(range, &format!("## {version} - {today}"));
+            Ok(text)
         }
     }
 }
@@ -207,10 +204,11 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
     let mut cargo = build::cargo(project)?;
     cargo
         .current_dir(&project.rust)
-        .args(["metadata", "--locked", "--format-version=1"])
-        .stdout(Stdio::null());
-    if !cargo.stderr(Stdio::null()).status()?.success() {
-        findings.push("rust/Cargo.lock does not fit rust/Cargo.toml: run `make bump`".into());
+        .args(["tree", "--locked", "--depth", "0"]);
+    if let Err(error) = project::run(&mut cargo, &project.build("tag").join("log")) {
+        findings.push(format!(
+            "rust/Cargo.lock does not fit rust/Cargo.toml: {error:#}"
+        ));
     }
     match index {
         None => say!("not asked: whether an index has {version} (REPOSITORY=pypi asks)"),
@@ -233,13 +231,13 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
 fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     let name = project.module.replace('_', "-");
     let version = &project.version;
-    let folder = project::scratch(&project.build("release"))?;
+    let folder = project::scratch(&project.build("tag"))?;
     let answer = folder.path().join("index.json");
     let mut command = project.command(project.tool("python")?)?;
     command
         .arg(project.root.join("scripts/index.py"))
         .args([index, &name, version]);
-    let log = project.build("release").join("log");
+    let log = project.build("tag").join("log");
     project::run_to(&mut command, &log, Some(&answer))?;
     let has: BTreeMap<String, String> = serde_json::from_str(&read(&answer)?)?;
     let missing: Vec<String> = files(project)?
@@ -350,6 +348,7 @@ mod tests {
         assert!(error("1.1.0").contains("nothing in `## 1.1.0 - 2026-01-31`"));
         assert!(error("1.1").contains("no section `## 1.1`"));
         assert_eq!(sections("").len(), 0);
+        assert_eq!(sections("## 1.0.0")[0], ("1.0.0", "## 1.0.0", ""));
     }
 
     #[test]
@@ -365,6 +364,8 @@ mod tests {
         );
         // Once more.
         assert_eq!(dated(&text, "1.2.0", "2026-03-01").unwrap(), text);
+        let windows = dated("## Unreleased\r\n- New.\r\n", "1.2.0", "2026-02-28").unwrap();
+        assert_eq!(windows, "## 1.2.0 - 2026-02-28\r\n- New.\r\n");
         let error = |text: &str, version| dated(text, version, "").unwrap_err().to_string();
         assert!(error(&text, "1.3.0").contains("no section `## Unreleased`"));
         assert!(error("## Unreleased\n\n## 1.0.0\nA.\n", "1.1.0").contains("nothing in"));
