@@ -104,7 +104,7 @@ def upload(repository, paths):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("repository", help="pypi, testpypi, or an address")
     parser.add_argument("--dry-run", action="store_true", help="upload nothing")
     options = parser.parse_args()

@@ -276,7 +276,7 @@ def files():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Pythons at a time")
     options = parser.parse_args()
     if os.name == "nt":

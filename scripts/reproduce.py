@@ -137,7 +137,7 @@ def check_compiler(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("targets", nargs="+", metavar="TARGET")
     parser.add_argument("--backend", default="", help="what calls cargo, as in `make wheels`")
     parser.add_argument("--release", metavar="VERSION", help="compare with a released version")
