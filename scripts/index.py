@@ -135,10 +135,15 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    @property
+    def bypass(self):
+        """What keeps a proxy from standing between a client and loopback, as variables."""
+        hosts = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
+        return {"no_proxy": hosts, "NO_PROXY": hosts}
+
     def environment(self, **changes):
-        """This environment, with the password, and with nothing between a client and loopback."""
-        bypass = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
-        return {**os.environ, "no_proxy": bypass, "NO_PROXY": bypass, **self.credentials, **changes}
+        """This environment, with the password."""
+        return {**os.environ, **self.bypass, **self.credentials, **changes}
 
 
 if __name__ == "__main__":

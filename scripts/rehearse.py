@@ -37,6 +37,7 @@ import interpreters  # noqa: E402
 import publish  # noqa: E402
 
 BIN = Path(sys.executable).parent
+PROJECT = common.PACKAGE.replace("_", "-")
 OLDEST_PIP = "pip==19.3.1"  # knows manylinux2014
 # What these Pythons were released with: they do not.
 TOO_OLD_PIP = {"2.7": "pip==19.2.3", "3.6": "pip==18.1"}
@@ -65,22 +66,21 @@ class Rehearsal:
     def environment(self, cargo, **changes):
         """An environment in which pip finds the rehearsal's index and nothing else, and cargo
         writes down that it was called."""
+        foreign = "PIP|UV|CARGO|SOURCE_DATE|HELLO_PYRUST|RUSTFLAGS"
         kept = {
             name: value
-            for name, value in self.server.environment().items()
-            if not re.match("(PIP|UV|CARGO_BUILD|SOURCE_DATE|HELLO_PYRUST|RUSTFLAGS)", name)
+            for name, value in common.environment().items()
+            if not re.match(foreign, name) or name == "CARGO_HOME"
         }
         path = f"{cargo.folder}{os.pathsep}{os.environ['PATH']}"
-        kept = {**common.environment(), **kept, "PATH": path, "CARGO_NET_OFFLINE": "true"}
-        kept.pop("CARGO", None)
-        kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **changes)
-        return kept
+        kept.update(self.server.bypass, PATH=path, CARGO_NET_OFFLINE="true")
+        kept.update(PIP_CONFIG_FILE=os.devnull, PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+        return {**kept, **changes}
 
     def install(self, python, name, *options, env):
         """Lets a Python's pip install the package by its name."""
         sources = ["--index-url", self.simple, "--find-links", self.needs[name]]
         words = ["install", *sources, "--no-cache-dir", "--no-compile", *options, self.requirement]
-        # Older pips say what a build printed only when they are asked to.
         return common.run([python, "-m", "pip", *words], cwd=self.folder, env=env, timeout=600)
 
 
@@ -117,13 +117,13 @@ def packages(python):
 
 def platform_tags(python):
     """The platforms that the installed package's WHEEL names."""
-    (path,) = packages(python).glob("hello_pyrust-*.dist-info/WHEEL")
+    (path,) = packages(python).glob(f"{common.PACKAGE}-*.dist-info/WHEEL")
     return set(re.findall(r"(?m)^Tag: \S+-none-(\S+)", path.read_text()))
 
 
 def check_runs(python):
     """Calls the package's command and its whole API."""
-    command = python.parent / "hello-pyrust"
+    command = python.parent / PROJECT
     printed = common.run([command], env=common.environment())
     if printed.strip() != "Hello Python from Rust!":
         raise common.Failure(f"{command.name} printed {printed!r}")
@@ -153,7 +153,7 @@ def with_uv(rehearsal, name, python, cargo):
 def from_sdist(rehearsal, name, python, cargo):
     """Builds the sdist, with one call of cargo."""
     env = rehearsal.environment(cargo)
-    rehearsal.install(python, name, "--no-binary", "hello-pyrust", env=env)
+    rehearsal.install(python, name, "--no-binary", PROJECT, env=env)
     builds = [call for call in cargo.calls if call.startswith("build ")]
     expect(len(builds) == 1 and " --locked" in builds[0], f"cargo was called with {cargo.calls}")
     (tag,) = platform_tags(python)
@@ -212,8 +212,8 @@ def rehearse(rehearsal, name, path, version, say):
                 prepare(rehearsal, name, python)
             cargo = interpreters.Cargo(folder / "cargo")
             row = Row(version, label, *how(rehearsal, name, python, cargo))
-        except common.Failure as failure:
-            say(str(failure))
+        except Exception as failure:  # The others go on.
+            say(str(failure) if isinstance(failure, common.Failure) else repr(failure))
             row = Row(version, label, how.__name__.replace("_", " "), "FAILED")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -308,7 +308,12 @@ def main():
                     for name in interpreters.EXPECTED + interpreters.EXTRA
                     if name in found
                 ]
-                rows = [row for done in work for row in done.result()]
+                try:
+                    rows = [row for done in work for row in done.result()]
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    common.stop()
+                    raise
     print()
     rows.insert(0, Row("Python", "installer", "what was chosen", "result"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -319,14 +324,16 @@ def main():
         if name not in found:
             print(f"not run: Python {name}: this machine has none")
     if platform.system() != "Linux":
-        print("not run: pip before 20.3, which Linux alone has trouble with")
+        print("not run: pip 19.3 and older ones: this is not Linux")
     failed = sum(row.result == "FAILED" for row in rows)
     seconds = time.monotonic() - begin
-    print(
-        f"{len(rows) - 1 - failed} installations as they should be, {failed} not, {seconds:.0f} s"
-    )
+    right = len(rows) - 1 - failed
+    print(f"{right} installations were right, {failed} were wrong, in {seconds:.0f} s")
     sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

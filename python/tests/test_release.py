@@ -473,8 +473,9 @@ def test_an_interrupted_rehearsal_leaves_nothing(shelf, few_pythons, tmp_path):
             for line in process.stdout:
                 if line.startswith("pip chooses"):
                     break
+            time.sleep(2)  # Then pips run.
             process.send_signal(number)
-            process.communicate()
+            process.communicate(timeout=30)
         assert process.returncode != 0
         deadline = time.monotonic() + 20
         while servers() and time.monotonic() < deadline:

@@ -52,10 +52,33 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+# The commands that run now, on whatever thread.
+RUNNING = set()
+STOPPED = []
+
+
+def stop():
+    """Ends every command that `run` runs, and lets it begin no other one: for a program with
+    threads that ends."""
+    STOPPED.append(True)
+    for process in list(RUNNING):
+        end(process)
+
+
+def end(process):
+    if os.name == "nt":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEVNULL):
     """Runs a command; returns what it printed. Ends it, and all that it started, when it
     fails, is interrupted or takes longer than `timeout` seconds."""
     command = [str(word) for word in command]
+    if STOPPED:
+        raise Failure("interrupted")
     process = subprocess.Popen(
         command,
         cwd=cwd,
@@ -66,18 +89,16 @@ def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEV
         start_new_session=True,
         preexec_fn=die_with_parent if sys.platform == "linux" else None,
     )
+    RUNNING.add(process)
     try:
         output, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as expired:
         last = last_lines((expired.output or b"").decode("utf-8", "replace"))
         raise Failure(f"no end after {timeout} seconds: {' '.join(command)}\n{last}") from None
     finally:
-        if os.name == "nt":
-            process.kill()
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        end(process)
         process.wait()
+        RUNNING.discard(process)
     text = output.decode("utf-8", "replace")
     if process.returncode:
         how = f"exit code {process.returncode}"
