@@ -15,8 +15,9 @@ esac
 # The kernel's name of the machine is not that of a 32-bit image.
 arch=$(uname -m)
 [ "$arch" = x86_64 ] && [ "$(getconf LONG_BIT)" = 32 ] && arch=i686
-libc=gnu
-[ -n "$(find /lib -maxdepth 1 -name 'ld-musl-*' 2>/dev/null)" ] && libc=musl
+# The images of cross for musl have its loader beside their own glibc.
+libc=musl
+getconf GNU_LIBC_VERSION >/dev/null 2>&1 && libc=gnu
 
 # rustup-init 1.29.0: the sums that Rust's official images check,
 # https://github.com/rust-lang/docker-rust

@@ -289,6 +289,39 @@ def test_the_caller_owns_what_a_container_writes(project, environment, tmp_path,
     assert expected.format(own=f"{os.getuid()}:{os.getgid()}") in log
 
 
+@pytest.mark.parametrize(
+    ("machine", "bits", "libc", "host"),
+    [
+        ("x86_64", 64, "glibc 2.17", "x86_64-unknown-linux-gnu"),
+        ("x86_64", 32, "glibc 2.17", "i686-unknown-linux-gnu"),
+        ("aarch64", 64, "glibc 2.17", "aarch64-unknown-linux-gnu"),
+        ("ppc64le", 64, "glibc 2.17", "powerpc64le-unknown-linux-gnu"),
+        ("s390x", 64, "glibc 2.17", "s390x-unknown-linux-gnu"),
+        ("x86_64", 64, "", "x86_64-unknown-linux-musl"),
+        ("aarch64", 64, "", "aarch64-unknown-linux-musl"),
+        ("riscv64", 64, "", None),
+    ],
+)
+def test_an_image_gets_the_rust_of_its_machine(tmp_path, machine, bits, libc, host):
+    programs = {
+        "uname": f"echo {machine}",
+        "getconf": f"""case $1 in
+            LONG_BIT) echo {bits} ;;
+            GNU_LIBC_VERSION) echo {libc}; [ -n "{libc}" ] ;;
+        esac""",
+        "curl": 'echo "$@"; exit 9',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    words = ["/bin/sh", ROOT / "docker/install-rust.sh", "1.95.0", ""]
+    text = run(*words, cwd=tmp_path, env={"PATH": str(tmp_path)}, fails=True)
+    if host:
+        assert f"/1.29.0/{host}/rustup-init" in text
+    else:
+        assert f"there is no Rust for images of {machine} with musl" in text
+
+
 # ---- Other targets, in the slow suite: their standard libraries are built from source -----
 
 
