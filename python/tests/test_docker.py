@@ -168,7 +168,8 @@ def compared_with_zig(wheel, zig):
     differing = {name for name in own if own[name] != other[name]}
     explained = re.compile(r"/lib/|\.dist-info/(RECORD|WHEEL|sboms/.*)$")
     assert not [name for name in differing if not explained.search(name)]
-    return ", ".join(sorted(name.split("/")[-1] for name in differing | missing)) or "nothing"
+    files = {name.split("/")[-1] for name in differing | missing if not name.endswith("/")}
+    return ", ".join(sorted(files)) or "nothing"
 
 
 def judged_and_run(project, builder, environment, record_property):
