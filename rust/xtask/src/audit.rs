@@ -1614,12 +1614,7 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
     let mut judge = Judge::new("dist/", context);
     judge.own = true;
     let sdist_name = format!("{}-{}.tar.gz", context.module, context.version);
-    let mut expected: BTreeSet<String> = context
-        .rows
-        .iter()
-        .map(|row| row.wheel_name(&context.module, &context.version))
-        .collect();
-    expected.insert(sdist_name.clone());
+    let mut expected = targets::release_files(&context.rows, &context.module, &context.version);
     for file in judged {
         let name = base_name(&file.file);
         if !expected.remove(name) {

@@ -1,8 +1,8 @@
 //! A release: its version, its tag, and what is published beside its files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -240,10 +240,9 @@ fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     let log = project.build("tag").join("log");
     project::run_to(&mut command, &log, Some(&answer))?;
     let has: BTreeMap<String, String> = serde_json::from_str(&read(&answer)?)?;
-    let missing: Vec<String> = files(project)?
-        .into_iter()
-        .filter(|file| !has.contains_key(file))
-        .collect();
+    let table = targets::load(project)?;
+    let mut missing = targets::release_files(&table, &project.module, version);
+    missing.retain(|file| !has.contains_key(file));
     if has.is_empty() {
         return Ok(None);
     }
@@ -259,17 +258,6 @@ fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
         missing.len()
     );
     Ok(None)
-}
-
-/// The names of a release's files.
-fn files(project: &Project) -> Result<BTreeSet<String>> {
-    let (module, version) = (&project.module, &project.version);
-    let mut names: BTreeSet<String> = targets::load(project)?
-        .iter()
-        .map(|target| target.wheel_name(module, version))
-        .collect();
-    names.insert(format!("{module}-{version}.tar.gz"));
-    Ok(names)
 }
 
 fn git(project: &Project, words: &[&str]) -> Result<String> {
@@ -305,11 +293,13 @@ pub fn gather(project: &Project) -> Result<()> {
         fs::remove_dir_all(&folder)?;
     }
     let mut sums = String::new();
-    for name in files(project)? {
+    let table = targets::load(project)?;
+    for name in targets::release_files(&table, &project.module, &project.version) {
         let path = project.dist().join(&name);
         sums += &format!("{}  {name}\n", sha256(&path)?);
         if let Some(stem) = name.strip_suffix(".whl") {
-            write(&folder.join(format!("{stem}.cdx.json")), sbom(&path)?)?;
+            let sbom = sbom(&path, &project.module)?;
+            write(&folder.join(format!("{stem}.cdx.json")), sbom)?;
         }
     }
     write(&folder.join("notes.md"), format!("{notes}\n"))?;
@@ -320,13 +310,14 @@ pub fn gather(project: &Project) -> Result<()> {
 }
 
 /// The SBOM of the library, in a wheel that has been judged.
-fn sbom(path: &PathBuf) -> Result<Vec<u8>> {
+fn sbom(path: &Path, module: &str) -> Result<Vec<u8>> {
     let data = fs::read(path)?;
+    let name = format!("/sboms/{module}.cdx.json"); // auditwheel may have added one of its own
     let archive = wheel::open(&data)?;
     let member = archive
         .members
         .iter()
-        .find(|member| member.name.ends_with(".cdx.json"))
+        .find(|member| member.name.ends_with(&name))
         .with_context(|| format!("{} has no SBOM", path.display()))?;
     let mut buffer = Vec::new();
     Ok(member.unpack(&data, &mut buffer)?.to_owned())

@@ -1,5 +1,6 @@
 //! The table of targets: read, validate, select.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -214,6 +215,16 @@ fn parse(text: &str) -> Result<Table> {
         }
     }
     Ok(table)
+}
+
+/// The names of the files that a release is.
+pub fn release_files(table: &[Target], module: &str, version: &str) -> BTreeSet<String> {
+    let wheels = table
+        .iter()
+        .map(|target| target.wheel_name(module, version));
+    wheels
+        .chain([format!("{module}-{version}.tar.gz")])
+        .collect()
 }
 
 /// The rows that the words name, in the table's order; the host's row for no word.
