@@ -978,7 +978,9 @@ def test_what_the_pipeline_made_is_good(verdicts):
 
 def test_a_good_file_gets_one_line_and_a_bad_one_its_remedy(wheel, tmp_path):
     text = xtask_at_root("audit", wheel)
-    assert text.strip() == f"ok {wheel.relative_to(ROOT)}"
+    # Another test may run xtask here meanwhile.
+    lines = [line for line in text.splitlines() if not line.startswith("waiting for another run")]
+    assert lines == [f"ok {wheel.relative_to(ROOT)}"]
     bad = Wheel(wheel)
     a_build_tag(bad)
     a_stray_file(bad)
