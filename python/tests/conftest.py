@@ -222,11 +222,15 @@ class Project:
 XTASK = ["cargo", "run", "--quiet", "--locked", "--manifest-path", ROOT / "rust/xtask/Cargo.toml"]
 
 
-def xtask(project, *words, **options):
-    """The pipeline in a copy of the project, with this project's tools."""
+def link_tools(project):
     venv = project.root / ".venv"
     if not venv.exists():
         venv.symlink_to(ROOT / ".venv")
+
+
+def xtask(project, *words, **options):
+    """The pipeline in a copy of the project, with this project's tools."""
+    link_tools(project)
     return run(*XTASK, "--", *words, cwd=project.root, **options)
 
 

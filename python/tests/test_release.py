@@ -24,6 +24,7 @@ from conftest import (
     xtask,
 )
 
+    link_tools,
 sys.path.insert(0, str(ROOT / "scripts"))
 import common
 import index
@@ -56,7 +57,9 @@ def commit(project):
 
 
 def make(project, verb, *words, **options):
-    """A verb of the Makefile, in a copy of the project, with the pipeline of this one."""
+    """A verb of the Makefile, in a copy of the project, with the pipeline and the tools of this
+    one."""
+    link_tools(project)
     pipeline = " ".join(str(word) for word in XTASK)
     return run("make", f"XTASK={pipeline} --", verb, *words, cwd=project.root, **options)
 
@@ -438,7 +441,7 @@ def few_pythons(tmp_path, request):
 
 
 def rehearsal(project):
-    (project.root / ".venv").symlink_to(ROOT / ".venv")
+    link_tools(project)
     return [BIN / "python", project.root / "scripts/rehearse.py"]
 
 
