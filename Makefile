@@ -152,11 +152,11 @@ fmt: venv ## Format Rust and Python
 
 .PHONY: bump
 bump: venv ## Set the version in everything that names it (VERSION=1.2.3)
-	$(XTASK) bump "$$VERSION"
+	$(XTASK) bump -- "$$VERSION"
 
 .PHONY: check-tag
 check-tag: venv ## Say what stands against a release (TAG=v1.2.3; REPOSITORY=pypi: is it there already?)
-	$(XTASK) check-tag $(if $(REPOSITORY),--index "$$REPOSITORY") "$$TAG"
+	$(XTASK) check-tag $(if $(REPOSITORY),--index "$$REPOSITORY") -- "$$TAG"
 
 .PHONY: rehearse
 rehearse: venv ## Upload dist/ to an index on this machine, and install it from there on every Python

@@ -131,8 +131,11 @@ def test_a_version_before_a_release_is_what_python_calls_it(project):
         ("0.2.0", "## Unreleased\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
         ("0.2.0", "## 0.1.0\n- Old.\n", "no section `## Unreleased`: write there what changed"),
         ("0.1.0", "## Unreleased\n- News.\n\n## 0.1.0\n- Old.\n", "`## 0.1.0` already"),
+        ("1.0.0-1", "## Unreleased\n- News.\n", "to Python after it, as 1.0.0.post1"),
+        ("-1", "## Unreleased\n- News.\n", 'cargo takes no version "-1"'),
     ],
 )
+        ("0.2.0", "## Unreleased\n\n### Added\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
 def test_bump_refuses(project, version, news, words):
     changelog(project, news)
     refused(project, version, words)
@@ -147,7 +150,7 @@ def test_a_bump_that_fails_half_way_changes_nothing(project):
 
 def refused(project, version, words):
     commit(project)
-    assert words in xtask(project, "bump", "--", version, fails=True)
+    assert words in make(project, "bump", f"VERSION={version}", fails=True)
     assert git(project, "status", "--porcelain") == ""
 
 

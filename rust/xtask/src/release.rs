@@ -29,12 +29,20 @@ const UNRELEASED: &str = "Unreleased";
 /// Sets the version: in rust/Cargo.toml and its lock file, in what is generated from them, and
 /// as the heading of the changelog. All of it, or nothing when it fails.
 pub fn bump(project: &mut Project, version: &str) -> Result<()> {
-    semver::Version::parse(version).with_context(|| {
+    let cargo = semver::Version::parse(version).with_context(|| {
         format!("cargo takes no version {version:?}; it is like 1.2.3 or 1.2.3-rc.1")
     })?;
     let new = project::python_version(version)?;
+    let python = Version::from_str(&new)?;
     ensure!(
-        Version::from_str(&new).ok() >= Version::from_str(&project.version).ok(),
+        cargo.pre.is_empty() || python.any_prerelease(),
+        "to cargo {version} comes before {}.{}.{}, to Python after it, as {new}",
+        cargo.major,
+        cargo.minor,
+        cargo.patch
+    );
+    ensure!(
+        Some(python) >= Version::from_str(&project.version).ok(),
         "{new} is older than {}, the version that rust/Cargo.toml has",
         project.version
     );
@@ -102,7 +110,8 @@ fn today() -> String {
 
 // ---- The changelog -------------------------------------------------------------------------
 
-/// The sections of a changelog: the first word of the heading, its line, and the text below.
+/// The sections of a changelog: the first word of the heading, its line, and the text below,
+/// which is empty where it says nothing.
 fn sections(text: &str) -> Vec<(&str, &str, &str)> {
     let marks = text.match_indices("## ").map(|(at, _)| at);
     let starts: Vec<usize> = marks
@@ -113,10 +122,15 @@ fn sections(text: &str) -> Vec<(&str, &str, &str)> {
         let section = &text[*start..end];
         let (heading, notes) = section.split_once('\n').unwrap_or((section, ""));
         let word = heading[3..].split_whitespace().next().unwrap_or_default();
+        let says = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
         (
             word.trim_matches(['[', ']']),
             heading.trim_end(),
-            notes.trim(),
+            if notes.lines().any(says) {
+                notes.trim()
+            } else {
+                ""
+            },
         )
     });
     sections.collect()
@@ -338,6 +352,9 @@ mod tests {
         let error = |version| notes(CHANGELOG, version).unwrap_err().to_string();
         assert!(error("1.1.0").contains("nothing in `## 1.1.0 - 2026-01-31`"));
         assert!(error("1.1").contains("no section `## 1.1`"));
+        // Subheadings say nothing.
+        let bare = "## 1.0.0\n\n### Added\n\n### Fixed\n";
+        assert!(notes(bare, "1.0.0").is_err());
         assert_eq!(sections("").len(), 0);
         assert_eq!(sections("## 1.0.0")[0], ("1.0.0", "## 1.0.0", ""));
     }
