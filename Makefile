@@ -168,7 +168,7 @@ gather: venv ## Judge dist/ as a release, and write build/release: SHA256SUMS, n
 
 .PHONY: checksums
 checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that)
-	sh scripts/checksums.sh "$$SUMS"
+	sh scripts/checksums.sh $${SUMS+"$$SUMS"}
 
 .PHONY: publish
 publish: venv ## Upload dist/, which must be a release (REPOSITORY=testpypi, pypi or an address; DRY_RUN=1)

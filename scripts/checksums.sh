@@ -3,8 +3,8 @@
 #
 #     checksums.sh [SUM]
 #
-# SUM is the SHA-256 that SHA256SUMS itself must have. Needs nothing but coreutils: it runs
-# where a release is uploaded and nothing is installed.
+# SUM is the SHA-256 that SHA256SUMS itself must have; one that came as nothing is wrong. Needs
+# nothing but coreutils: it runs where a release is uploaded and nothing is installed.
 set -eu
 cd "$(dirname "$0")/.."
 sums=build/release/SHA256SUMS
@@ -12,8 +12,8 @@ sums=build/release/SHA256SUMS
     echo "error: $sums is missing: run \`make gather\`" >&2
     exit 1
 }
-if [ -n "${1:-}" ] && ! echo "$1  $sums" | sha256sum --check --status; then
-    echo "error: $sums is not the file that was written: it has another SHA-256 than $1" >&2
+if [ $# -gt 0 ] && ! echo "$1  $sums" | sha256sum --check --status 2>/dev/null; then
+    echo "error: $sums is not the file that was written: it has another SHA-256 than '$1'" >&2
     exit 1
 fi
 (cd dist && sha256sum --check --strict "../$sums") || {

@@ -327,8 +327,10 @@ def test_checksums(shelf):
     sums.write_text("".join(lines))
     assert make(shelf, "checksums").count(": OK") == 3
     assert make(shelf, "checksums", f"SUMS={sha256(sums)}").count(": OK") == 3
-    text = make(shelf, "checksums", f"SUMS={'0' * 64}", fails=True)
-    assert "is not the file that was written" in text
+    # Nor when the sum that was to be compared came as nothing.
+    for other in ["0" * 64, ""]:
+        text = make(shelf, "checksums", f"SUMS={other}", fails=True)
+        assert f"is not the file that was written: it has another SHA-256 than '{other}'" in text
     (shelf.dist / "one more").write_text("")
     assert "holds 4 files" in make(shelf, "checksums", fails=True)
     (shelf.dist / "one more").unlink()
