@@ -21,7 +21,12 @@ from urllib.parse import urlsplit
 
 import requests
 from passlib.apache import HtpasswdFile
-from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
+from pypi_simple import (
+    NoSuchProjectError,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
 
 sys.path.insert(0, str(Path(__file__).with_name("runners")))
 
@@ -50,6 +55,9 @@ def addresses(repository):
             "TWINE_PASSWORD, or use a keyring or ~/.pypirc"
         )
     url = repository.rstrip("/") + "/"
+    for known in REPOSITORIES.values():
+        if url in known:
+            return known
     return url, url + "simple/"
 
 
@@ -64,7 +72,12 @@ def packages(repository, project, version):
             yield client, [package for package in found if package.version == version]
     except NoSuchProjectError:
         yield client, []
-    except (requests.RequestException, UnsupportedContentTypeError, ValueError) as error:
+    except (
+        requests.RequestException,
+        UnsupportedContentTypeError,
+        UnsupportedRepoVersionError,
+        ValueError,
+    ) as error:
         sys.exit(f"error: {simple} cannot be read: {error}")
 
 
@@ -122,9 +135,11 @@ class Server:
         return self
 
     def wait(self):
+        client = requests.Session()
+        client.trust_env = False  # a proxy knows no loopback of ours
         for _ in range(300):
             with contextlib.suppress(requests.ConnectionError):
-                if requests.get(self.url + "health", timeout=10).ok:
+                if client.get(self.url + "health", timeout=10).ok:
                     return
             if self.process.poll() is not None:
                 break
@@ -138,7 +153,8 @@ class Server:
     @property
     def bypass(self):
         """What keeps a proxy from standing between a client and loopback, as variables."""
-        hosts = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
+        hosts = [os.environ.get(name) for name in ("no_proxy", "NO_PROXY")]
+        hosts = ",".join(filter(None, [*hosts, "127.0.0.1"]))
         return {"no_proxy": hosts, "NO_PROXY": hosts}
 
     def environment(self, **changes):

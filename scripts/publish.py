@@ -75,13 +75,16 @@ def compare(repository, project, version, paths):
 def twine(*words):
     """Runs twine; returns its exit code."""
     command = [Path(sys.executable).with_name("twine"), *words]
+    # To twine these variables come before the name of an index.
+    foreign = {"TWINE_REPOSITORY", "TWINE_REPOSITORY_URL"}
+    env = {name: value for name, value in os.environ.items() if name not in foreign}
     if sys.stdout.isatty():
-        return subprocess.run(command).returncode
+        return subprocess.run(command, env=env).returncode
     # Else it would colour, wrap lines at 80 columns, and fill them up with blanks.
     command.insert(1, "--no-color")
     with subprocess.Popen(
         command,
-        env={**os.environ, "COLUMNS": "1000"},
+        env={**env, "COLUMNS": "1000"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -140,4 +143,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted: run the same again, it uploads what is missing")

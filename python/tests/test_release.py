@@ -5,11 +5,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import new_class
 
 import pytest
 from conftest import (
@@ -299,6 +303,88 @@ def test_a_wrong_password_is_told_and_no_password_is_shown(shelf, tmp_path):
 def test_an_index_that_is_not_there(shelf):
     assert "error: http://127.0.0.1:9/simple/ cannot be read" in shelf.publish(
         "http://127.0.0.1:9", fails=True
+# What twine reads of this user must not lead it elsewhere than where the files are compared.
+BY_NAME = """
+import sys
+sys.path.insert(0, "scripts")
+import index, publish
+index.REPOSITORIES["pypi"] = index.addresses(sys.argv.pop())
+publish.main()
+"""
+
+
+def test_an_interrupted_upload_says_what_to_do(shelf):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = "http://{}:{}".format(*silent.getsockname())
+        command = [sys.executable, shelf.root / "scripts/publish.py", url]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            silent.accept()
+            process.send_signal(signal.SIGINT)
+            _, text = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert text == "interrupted: run the same again, it uploads what is missing\n"
+
+
+def test_a_name_is_one_index(shelf, tmp_path):
+    with index.Server(tmp_path / "index") as server:
+        username, password = server.credentials.values()
+        (tmp_path / ".pypirc").write_text(
+            f"[pypi]\nrepository={server.url}\nusername={username}\npassword={password}\n"
+        )
+        env = clean_environment(**server.bypass, HOME=str(tmp_path))
+        env["TWINE_REPOSITORY_URL"] = "http://127.0.0.1:9/"
+        text = run(sys.executable, "-c", BY_NAME, "pypi", server.url, cwd=shelf.root, env=env)
+        assert "pypi has all 3 files" in text and password not in text
+        assert there(server) == here(shelf)
+    # Where pypi.org takes uploads is not where it shows them.
+    assert index.addresses("https://upload.pypi.org/legacy") == index.REPOSITORIES["pypi"]
+    assert index.addresses("https://test.pypi.org/simple/") == index.REPOSITORIES["testpypi"]
+
+
+def test_a_proxy_knows_no_loopback(tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with index.Server(tmp_path / "index") as server:
+        assert server.bypass["no_proxy"] == "example.org,127.0.0.1"
+
+
+class Garbage(BaseHTTPRequestHandler):
+    """An index that says what its class was told."""
+
+    def do_GET(self):
+        self.send_response(self.status)
+        self.send_header("Content-Type", self.type)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_):
+        pass
+
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+@pytest.mark.parametrize(
+    ("status", "type", "body"),
+    [
+        (500, "text/html", b""),
+        (200, "image/png", b""),
+        (200, JSON, b'{"meta":'),
+        (200, JSON, b'{"meta": {"api-version": "9.0"}, "name": "hello-pyrust", "files": []}'),
+    ],
+)
+def test_an_index_that_answers_something_else(shelf, status, type, body):
+    told = {"status": status, "type": type, "body": body}
+    handler = new_class("Handler", (Garbage,), exec_body=lambda names: names.update(told))
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        text = shelf.publish(f"http://127.0.0.1:{server.server_port}", fails=True)
+        server.shutdown()
+    assert re.search(r"(?m)^error: http://127\.0\.0\.1:\d+/simple/ cannot be read: ", text)
+    assert "Traceback" not in text
+
+
     )
     assert "no repository is called 'pipy': pypi, testpypi" in shelf.publish("pipy", fails=True)
     assert "name the index: REPOSITORY=testpypi" in shelf.publish("", fails=True)
