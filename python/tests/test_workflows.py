@@ -84,8 +84,11 @@ def problems(text):
         if line is not None and not re.fullmatch(rf"make ({'|'.join(verbs)})", line.strip()):
             found.append(f"run: {line}")
         action = step.get("uses", "")
-        if "/upload-artifact@" in action and step["with"].get("if-no-files-found") != "error":
-            found.append(f"{action}: its files may be missing")
+        if "/upload-artifact@" in action:
+            if step["with"].get("if-no-files-found") != "error":
+                found.append(f"{action}: its files may be missing")
+            if step["with"].get("overwrite") is not True:
+                found.append(f"{action}: its job cannot be run again")
         if action.startswith("$/"):
             path = ROOT / action[2:]
             if not (path if path.suffix else path / "action.yml").is_file():
@@ -117,6 +120,7 @@ def test_workflows_call_make_and_pin_what_they_use(path):
         ("permissions: {}\n\nconcurrency", "permissions: read-all\n\nconcurrency"),
         ("    timeout-minutes: 20\n", ""),
         ("if-no-files-found: error", "if-no-files-found: warn"),
+        ("          overwrite: true", "          overwrite: false"),
         ("needs: [lint, test, ", "needs: [test, "),
         ("needs: [matrix, build]", "needs: [matrix, build, lynt]"),
         ("needs: [matrix, build]", "needs: build"),
@@ -140,6 +144,12 @@ def test_an_action_has_one_version():
 def test_what_a_newer_run_replaces_is_cancelled():
     workflow = YAML(typ="safe").load((ROOT / ".github/workflows/ci.yml").read_text())
     assert workflow["concurrency"]["cancel-in-progress"] is True
+    assert "github.ref" in workflow["concurrency"]["group"]
+
+
+def test_no_release_cancels_another():
+    workflow = YAML(typ="safe").load((ROOT / ".github/workflows/release.yml").read_text())
+    assert workflow["concurrency"]["cancel-in-progress"] is False
     assert "github.ref" in workflow["concurrency"]["group"]
 
 
