@@ -82,7 +82,10 @@ def difference(one, other):
     """What differs in two archives; None when they have the same bytes."""
     if one.read_bytes() == other.read_bytes():
         return None
-    ours, theirs = contents(one), contents(other)
+    try:
+        ours, theirs = contents(one), contents(other)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        return f"{one.name} is no archive: {error}"
     names = sorted({name for name, _ in set(ours) ^ set(theirs)})
     return ", ".join(names) or "the order of the members, or how they are packed"
 
@@ -128,7 +131,7 @@ def check_compiler(folder):
     """Ends the run when the wheels are another compiler's than the one here."""
     rustc = os.environ.get("RUSTC", "rustc")
     here = subprocess.check_output([rustc, "--version"], text=True).split()[1]
-    for wheel in folder.glob("*.whl"):
+    for wheel in filter(zipfile.is_zipfile, folder.glob("*.whl")):
         used = compiler(wheel)
         if used and used != here:
             sys.exit(
@@ -171,6 +174,10 @@ def main():
         both = f"{options.repository}, and a clone of {tag}," if tag else "two clones of"
         print(f"{both} {commit}:")
         differ = compare(dist, clone / "dist")
+        if tag:
+            for path in sorted(dist.iterdir()):
+                if not (clone / "dist" / path.name).exists():
+                    print(f"not compared: {path.name}: these TARGETS do not build it")
     if differ:
         sys.exit(f"error: {differ} of these differ: the members above are not reproducible")
 

@@ -24,11 +24,11 @@ from conftest import (
     XTASK,
     Project,
     clean_environment,
+    link_tools,
     run,
     xtask,
 )
 
-    link_tools,
 sys.path.insert(0, str(ROOT / "scripts"))
 import common
 import index
@@ -65,7 +65,8 @@ def make(project, verb, *words, **options):
     one."""
     link_tools(project)
     pipeline = " ".join(str(word) for word in XTASK)
-    return run("make", f"XTASK={pipeline} --", verb, *words, cwd=project.root, **options)
+    command = ["make", "--old-file=.venv/installed", f"XTASK={pipeline} --", verb, *words]
+    return run(*command, cwd=project.root, **options)
 
 
 def changelog(project, text):
@@ -131,15 +132,15 @@ def test_a_version_before_a_release_is_what_python_calls_it(project):
         ("1.0", "## Unreleased\n- News.\n", "it is like 1.2.3"),
         ("1.0.0+linux", "## Unreleased\n- News.\n", "PyPI takes no version with a `+`"),
         ("1.0.0-nightly", "## Unreleased\n- News.\n", "Python has no version 1.0.0-nightly"),
-        ("0.0.9", "## Unreleased\n- News.\n", "0.0.9 is older than 0.1.0"),
-        ("0.2.0", "## Unreleased\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
-        ("0.2.0", "## 0.1.0\n- Old.\n", "no section `## Unreleased`: write there what changed"),
-        ("0.1.0", "## Unreleased\n- News.\n\n## 0.1.0\n- Old.\n", "`## 0.1.0` already"),
         ("1.0.0-1", "## Unreleased\n- News.\n", "to Python after it, as 1.0.0.post1"),
         ("-1", "## Unreleased\n- News.\n", 'cargo takes no version "-1"'),
+        ("0.0.9", "## Unreleased\n- News.\n", "0.0.9 is older than 0.1.0"),
+        ("0.2.0", "## Unreleased\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
+        ("0.2.0", "## Unreleased\n\n### Added\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
+        ("0.2.0", "## 0.1.0\n- Old.\n", "no section `## Unreleased`: write there what changed"),
+        ("0.1.0", "## Unreleased\n- News.\n\n## 0.1.0\n- Old.\n", "`## 0.1.0` already"),
     ],
 )
-        ("0.2.0", "## Unreleased\n\n### Added\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
 def test_bump_refuses(project, version, news, words):
     changelog(project, news)
     refused(project, version, words)
@@ -300,9 +301,6 @@ def test_a_wrong_password_is_told_and_no_password_is_shown(shelf, tmp_path):
     assert "an address is no place for a password" in text and "no-secret-of" not in text
 
 
-def test_an_index_that_is_not_there(shelf):
-    assert "error: http://127.0.0.1:9/simple/ cannot be read" in shelf.publish(
-        "http://127.0.0.1:9", fails=True
 # What twine reads of this user must not lead it elsewhere than where the files are compared.
 BY_NAME = """
 import sys
@@ -385,6 +383,9 @@ def test_an_index_that_answers_something_else(shelf, status, type, body):
     assert "Traceback" not in text
 
 
+def test_an_index_that_is_not_there(shelf):
+    assert "error: http://127.0.0.1:9/simple/ cannot be read" in shelf.publish(
+        "http://127.0.0.1:9", fails=True
     )
     assert "no repository is called 'pipy': pypi, testpypi" in shelf.publish("pipy", fails=True)
     assert "name the index: REPOSITORY=testpypi" in shelf.publish("", fails=True)
@@ -498,6 +499,14 @@ def test_anybody_builds_a_release_again(release, tmp_path):
         text = verify("VERSION=0.1.0", where, env=release.env, timeout=1500)
         lines = re.findall(r"(?m)^  (hello_pyrust-\S+) +[0-9a-f]{16}  (\w+)$", text)
         assert sorted(lines) == [(path.name, "same") for path in sorted(release.dist.iterdir())]
+
+        (server.folder / "hello_pyrust-0.1.0-py2.py3-none-win32.whl").write_bytes(b"no wheel")
+        whole = wheel.read_bytes()
+        wheel.write_bytes(whole[: len(whole) // 2])
+        text = verify("VERSION=0.1.0", where, env=release.env, fails=True, timeout=1500)
+        assert "DIFFERENT" in text and f"{wheel.name} is no archive" in text
+        assert "not compared: hello_pyrust-0.1.0-py2.py3-none-win32.whl" in text
+        wheel.write_bytes(whole)
 
         rewrite(wheel, ".cdx.json", b'"version": "1.', b'"version": "0.')
         text = verify("VERSION=0.1.0", where, env=release.env, fails=True)
