@@ -66,7 +66,11 @@ def make(project, verb, *words, **options):
     link_tools(project)
     pipeline = " ".join(str(word) for word in XTASK)
     command = ["make", "--old-file=.venv/installed", f"XTASK={pipeline} --", verb, *words]
-    return run(*command, cwd=project.root, **options)
+    # What a make that runs the tests tells its recipes is not for this one.
+    env = dict(options.pop("env", None) or clean_environment())
+    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"]:
+        env.pop(name, None)
+    return run(*command, cwd=project.root, env=env, **options)
 
 
 def changelog(project, text):
