@@ -585,23 +585,16 @@ def test_an_interrupted_rehearsal_leaves_nothing(shelf, few_pythons, tmp_path):
             process.communicate(timeout=30)
         assert process.returncode != 0
         deadline = time.monotonic() + 20
-        while servers() and time.monotonic() < deadline:
+        while servers(temporary) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert servers() == []
+        assert servers(temporary) == []
         if number != signal.SIGKILL:
             assert list(temporary.glob("rehearsal*")) == []
 
 
-def servers():
-    """The processes of this user that serve an index."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"pypi-server" in path.read_bytes():
-                found.append(path.parent.name)
-        except OSError:
-            pass
-    return found
+def servers(folder):
+    """The processes that serve an index below a folder: another rehearsal may run beside."""
+    return [command for command in processes_of(folder) if b"pypi-server" in command]
 
 
 def processes_of(folder):
