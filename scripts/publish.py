@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import index
 from packaging.utils import (
@@ -112,7 +113,9 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="upload nothing")
     options = parser.parse_args()
     repository = options.repository
-    index.addresses(repository)  # or an error
+    address = urlsplit(index.addresses(repository)[0])  # or an error
+    if address.scheme == "http" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+        sys.exit(f"error: {repository} would be sent the password for all to read: use https://")
     project, version, paths = distributions()
     if twine("check", "--strict", *paths):
         sys.exit("error: an index would refuse what twine says above")

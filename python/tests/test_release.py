@@ -393,6 +393,7 @@ def test_an_index_that_is_not_there(shelf):
     )
     assert "no repository is called 'pipy': pypi, testpypi" in shelf.publish("pipy", fails=True)
     assert "name the index: REPOSITORY=testpypi" in shelf.publish("", fails=True)
+    assert "use https://" in shelf.publish("http://example.org/", fails=True)
 
 
 def test_what_is_no_release_is_not_uploaded(shelf, sdist):
