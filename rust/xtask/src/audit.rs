@@ -427,7 +427,6 @@ impl<'a> Judge<'a> {
     }
 
     fn version(&mut self, version: &str) {
-        let parse = |text: &str| Version::from_str(&text.replace('_', "-")).ok();
         if parse(version) != parse(&self.context.version) {
             let text = format!(
                 "its version is {version}, and rust/Cargo.toml says {}",
@@ -631,7 +630,6 @@ impl<'a> Judge<'a> {
             let text = format!("it names the project {said_name:?}, and the file {project}");
             self.add(rule, Some(path), text);
         }
-        let parse = |text: &str| Version::from_str(&text.replace('_', "-")).ok();
         if parse(said_version).is_none() || parse(said_version) != parse(version) {
             let text = format!("it says version {said_version:?}, and the file {version}");
             self.add(rule, Some(path), text);
@@ -861,8 +859,7 @@ impl<'a> Judge<'a> {
         }
         let component = &sbom["metadata"]["component"];
         let of = component["version"].as_str().unwrap_or("no version");
-        // cargo's spelling
-        if of_library && !project::python_version(of).is_ok_and(|of| of == self.context.version) {
+        if of_library && parse(of) != parse(&self.context.version) {
             return Err(format!("it is of {of}, not of {}", self.context.version));
         }
         match private_path(text, &self.context.private) {
@@ -1475,6 +1472,11 @@ fn private_path(data: &[u8], private: &[String]) -> Option<String> {
         .iter()
         .filter_map(|path| memchr::memmem::find(data, path.as_bytes()));
     found.next().map(shown)
+}
+
+/// A version, as file names, metadata or cargo spell it, for comparison.
+fn parse(version: &str) -> Option<Version> {
+    Version::from_str(&version.replace('_', "-")).ok()
 }
 
 // ---- The report ----------------------------------------------------------------------------

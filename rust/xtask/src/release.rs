@@ -243,7 +243,7 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
 /// Why an index takes no release of this version: it has one. What it has in part is a release
 /// that did not come to its end.
 fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
-    let name = project.module.replace('_', "-");
+    let name = wheel::normalised(&project.module);
     let version = &project.version;
     let folder = project::scratch(&project.build("tag"))?;
     let answer = folder.path().join("index.json");
