@@ -11,6 +11,7 @@ as long as the run does. Exit code 1 when something was wrong.
 """
 
 import argparse
+import email
 import os
 import platform
 import re
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +39,6 @@ import interpreters  # noqa: E402
 import publish  # noqa: E402
 
 BIN = Path(sys.executable).parent
-PROJECT = common.PACKAGE.replace("_", "-")
 OLDEST_PIP = "pip==19.3.1"  # knows manylinux2014
 # What these Pythons were released with: they do not.
 TOO_OLD_PIP = {"2.7": "pip==19.2.3", "3.6": "pip==18.1"}
@@ -84,26 +85,23 @@ class Rehearsal:
         return common.run([python, "-m", "pip", *words], cwd=self.folder, env=env, timeout=600)
 
 
+def requires(wheel):
+    """What a wheel's metadata says that it needs."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(archive.read(name)).get_all("Requires-Dist", [])
+
+
 def prepare(rehearsal, name, python):
     """Downloads what pip needs besides the package, from the index that this machine uses."""
     folder = rehearsal.folder / f"needs {name}"
-    metadata = common.run([BIN / "python", "-c", METADATA, rehearsal.wheel])
-    requirements = ["setuptools>=44", "wheel", *metadata.splitlines()]
+    requirements = ["setuptools>=44", "wheel", *requires(rehearsal.wheel)]
     common.run(
         [python, "-m", "pip", "download", "--quiet", "--dest", folder, *requirements],
         env=common.environment(),
         timeout=600,
     )
     rehearsal.needs[name] = folder
-
-
-METADATA = """
-import email, sys, zipfile
-with zipfile.ZipFile(sys.argv[1]) as archive:
-    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
-    message = email.message_from_bytes(archive.read(name))
-print(*message.get_all("Requires-Dist", []), sep="\\n")
-"""
 
 
 def platform_of(wheel):
@@ -123,20 +121,24 @@ def platform_tags(python):
 
 def check_runs(python):
     """Calls the package's command and its whole API."""
-    command = python.parent / PROJECT
+    command = python.parent / common.NAME
     printed = common.run([command], env=common.environment())
     if printed.strip() != "Hello Python from Rust!":
         raise common.Failure(f"{command.name} printed {printed!r}")
     common.smoke(python, env=common.environment())
 
 
-def with_pip(rehearsal, name, python, cargo):
-    """Installs the wheel, and no other file; cargo stays out of it."""
-    rehearsal.install(python, name, env=rehearsal.environment(cargo))
+def from_wheel(rehearsal, python, cargo):
+    """What was installed is the wheel, and no other file; cargo stayed out of it."""
     common.check_installed(rehearsal.wheel, packages(python))
     expect(cargo.calls == [], f"cargo was called: {cargo.calls}")
     check_runs(python)
     return "the wheel " + platform_of(rehearsal.wheel), "ran"
+
+
+def with_pip(rehearsal, name, python, cargo):
+    rehearsal.install(python, name, env=rehearsal.environment(cargo))
+    return from_wheel(rehearsal, python, cargo)
 
 
 def with_uv(rehearsal, name, python, cargo):
@@ -144,16 +146,13 @@ def with_uv(rehearsal, name, python, cargo):
     sources = ["--default-index", rehearsal.simple, "--find-links", rehearsal.needs[name]]
     env = rehearsal.environment(cargo)
     common.run([*uv, *sources, rehearsal.requirement], cwd=rehearsal.folder, env=env, timeout=600)
-    common.check_installed(rehearsal.wheel, packages(python))
-    expect(cargo.calls == [], f"cargo was called: {cargo.calls}")
-    check_runs(python)
-    return "the wheel " + platform_of(rehearsal.wheel), "ran"
+    return from_wheel(rehearsal, python, cargo)
 
 
 def from_sdist(rehearsal, name, python, cargo):
     """Builds the sdist, with one call of cargo."""
     env = rehearsal.environment(cargo)
-    rehearsal.install(python, name, "--no-binary", PROJECT, env=env)
+    rehearsal.install(python, name, "--no-binary", common.NAME, env=env)
     builds = [call for call in cargo.calls if call.startswith("build ")]
     expect(len(builds) == 1 and " --locked" in builds[0], f"cargo was called with {cargo.calls}")
     (tag,) = platform_tags(python)
@@ -237,13 +236,14 @@ def check_uploads(rehearsal, paths):
     else:
         raise common.Failure(f"the index took {paths[0].name} twice")
     wheels = [path for path in paths if path.suffix == ".whl"]
+    env = rehearsal.environment(interpreters.Cargo(rehearsal.folder / "none"))
     for path in wheels:
         folder = rehearsal.folder / "downloaded"
         platform_tag = platform_of(path).split(".")[-1]
         words = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", folder]
         words += ["--platform", platform_tag, "--index-url", rehearsal.simple]
         pip = [sys.executable, "-m", "pip", "download", *words, rehearsal.requirement]
-        common.run(pip, env=rehearsal.environment(interpreters.Cargo(rehearsal.folder / "none")))
+        common.run(pip, env=env)
         (found,) = folder.iterdir()
         same = found.name == path.name and found.read_bytes() == path.read_bytes()
         expect(same, f"for {platform_tag} pip chose {found.name}")
@@ -269,8 +269,9 @@ def files():
     verbs += [] if wheel_of_this_machine(paths) else ["wheels"]
     if verbs:
         print(f"dist/ lacks what this machine installs: make {' '.join(verbs)}", flush=True)
-        inherited = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "TARGETS", "BACKEND"}
-        env = {name: value for name, value in os.environ.items() if name not in inherited}
+        env = common.outside_make()
+        for name in ("TARGETS", "BACKEND"):  # of what is rehearsed
+            env.pop(name, None)
         subprocess.run(["make", *verbs], cwd=ROOT, check=True, env=env)
     return publish.distributions()[2]
 

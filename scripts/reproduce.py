@@ -10,7 +10,6 @@ its own tools and caches of zig. With --release it is of the version's tag, and 
 """
 
 import argparse
-import configparser
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 import index
+from index import common
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG_AGO = 1_000_000_000  # seconds since 1970
@@ -40,12 +40,8 @@ def build_elsewhere(clone, targets, backend, tag=None):
     for path in clone.rglob("*"):
         if not path.is_symlink():
             os.utime(path, (LONG_AGO, LONG_AGO))
-    # What make tells its recipes is of the run that called this script.
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "SOURCE_DATE_EPOCH"}
-    }
+    environment = common.outside_make()
+    environment.pop("SOURCE_DATE_EPOCH", None)
     environment.update(
         TZ="Pacific/Kiritimati",
         ZIG_GLOBAL_CACHE_DIR=str(clone / "build/zig"),
@@ -108,12 +104,9 @@ def compare(folder, other):
 
 def download(version, repository, folder):
     """Downloads what an index has of a version of the project."""
-    settings = configparser.ConfigParser()
-    settings.read(ROOT / "python/setup.cfg")
-    project = settings["metadata"]["name"]
-    with index.packages(repository, project, version) as (client, found):
+    with index.packages(repository, common.NAME, version) as (client, found):
         if not found:
-            sys.exit(f"error: {repository} has no {project} {version}")
+            sys.exit(f"error: {repository} has no {common.NAME} {version}")
         for package in found:
             client.download_package(package, folder / package.filename)
 

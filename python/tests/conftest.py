@@ -36,7 +36,9 @@ def clean_environment(**changes):
         name: value
         for name, value in os.environ.items()
         if not re.match(
-            "CARGO_(BUILD|PKG|MANIFEST|TARGET)|PYTHON|RUSTFLAGS|SOURCE_DATE|VIRTUAL_ENV", name
+            "CARGO_(BUILD|PKG|MANIFEST|TARGET)|M(AKE)?FLAGS|MAKE(LEVEL|OVERRIDES)|PYTHON|RUSTFLAGS|"
+            "SOURCE_DATE|VIRTUAL_ENV",
+            name,
         )
     }
     environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
@@ -220,6 +222,22 @@ class Project:
 
 
 XTASK = ["cargo", "run", "--quiet", "--locked", "--manifest-path", ROOT / "rust/xtask/Cargo.toml"]
+
+
+def git(project, *words):
+    return run(
+        *("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words), cwd=project.root
+    )
+
+
+def commit(project):
+    """Makes the copy a repository with all that it holds committed."""
+    if not (project.root / ".git").exists():
+        git(project, "init", "--quiet")
+        # A link to the tools, which .gitignore, meaning a folder, does not name.
+        (project.root / ".git/info/exclude").write_text(".venv\n")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "all")
 
 
 def link_tools(project):

@@ -16,6 +16,8 @@ from conftest import (
     Interpreter,
     Project,
     clean_environment,
+    commit,
+    git,
     named_interpreter,
     run,
     xtask,
@@ -98,18 +100,9 @@ def reproduce(project, **options):
     return run(BIN / "python", "scripts/reproduce.py", "host", cwd=project.root, **options)
 
 
-def commit(project):
-    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
-    run("git", "init", "--quiet", cwd=project.root)
-    # A link to the tools, which .gitignore, meaning a folder, does not name.
-    (project.root / ".git/info/exclude").write_text(".venv\n")
-    for words in (["add", "--all"], ["commit", "--quiet", "--message=A"]):
-        run(*git, *words, cwd=project.root)
-
-
 def test_what_is_not_committed_cannot_be_reproduced(project):
     commit(project)
-    run("git", "config", "status.showUntrackedFiles", "no", cwd=project.root)
+    git(project, "config", "status.showUntrackedFiles", "no")
     (project.root / "rust/src/more.rs").write_text("")
     text = reproduce(project, fails=True)
     assert "Commit these" in text and "rust/src/more.rs" in text

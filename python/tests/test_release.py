@@ -24,6 +24,8 @@ from conftest import (
     XTASK,
     Project,
     clean_environment,
+    commit,
+    git,
     link_tools,
     run,
     xtask,
@@ -46,31 +48,13 @@ def add(a, b):
 """
 
 
-def git(project, *words):
-    return run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words,
-               cwd=project.root)  # fmt: skip
-
-
-def commit(project):
-    """Makes the copy a repository with all that it holds committed."""
-    if not (project.root / ".git").exists():
-        git(project, "init", "--quiet")
-        (project.root / ".git/info/exclude").write_text("/.venv\n")
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "all")
-
-
 def make(project, verb, *words, **options):
     """A verb of the Makefile, in a copy of the project, with the pipeline and the tools of this
     one."""
     link_tools(project)
     pipeline = " ".join(str(word) for word in XTASK)
     command = ["make", "--old-file=.venv/installed", f"XTASK={pipeline} --", verb, *words]
-    # What a make that runs the tests tells its recipes is not for this one.
-    env = dict(options.pop("env", None) or clean_environment())
-    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"]:
-        env.pop(name, None)
-    return run(*command, cwd=project.root, env=env, **options)
+    return run(*command, cwd=project.root, **options)
 
 
 def changelog(project, text):
@@ -206,7 +190,7 @@ def test_a_tag_is_no_command(project):
 
 
 def server_environment(server, **changes):
-    return {**clean_environment(), **server.environment(**changes)}
+    return clean_environment(**{**server.bypass, **server.credentials, **changes})
 
 
 # ---- The upload -----------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = "hello_pyrust"
+NAME = PACKAGE.replace("_", "-")  # what an index calls it
 SMOKE = PROJECT / "scripts/smoke.py"
 PROGRAM = PROJECT / "rust/tests/program.c"  # calls every function of the library
 INCLUDE = PROJECT / "rust/include"
@@ -121,6 +122,12 @@ def environment(**changes):
     }
     kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **changes)
     return kept
+
+
+def outside_make():
+    """This process's environment, without what the make that called it tells its recipes."""
+    told = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
+    return {name: value for name, value in os.environ.items() if name not in told}
 
 
 def report(level, what):
