@@ -26,7 +26,17 @@ Conventions
 - Every function may be called from any thread.
 ";
 
+/// Stands in the first line of what is generated. scripts/ffi_module.py writes it, too.
+const MARK: &str = "Generated from rust/src by `make header`";
+
 pub fn run(project: &Project, check: bool) -> Result<()> {
+    project.ensure_cargo_builds(
+        "header",
+        "write the header yourself; scripts/ffi_module.py makes _ffi.py of its declarations",
+    )?;
+    for path in outputs(project) {
+        project.ensure_generated(&path, MARK)?;
+    }
     let mut stale = Vec::new();
     for (path, contents) in generate(project)? {
         if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
@@ -49,6 +59,12 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
     Ok(())
 }
 
+fn outputs(project: &Project) -> [PathBuf; 3] {
+    let header = format!("include/{}.h", project.module);
+    let [module, stub] = ["_ffi.py", "_ffi.pyi"].map(|name| project.package().join(name));
+    [project.rust.join(header), module, stub]
+}
+
 fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     let folder = project.build("header");
     let _ = fs::remove_file(folder.join("log"));
@@ -67,14 +83,12 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
         .args([&input, &folder]);
     project::run(&mut command, &folder.join("log"))?;
 
-    let mut files = vec![(
-        project.rust.join(format!("include/{}.h", project.module)),
+    let contents = [
         header,
-    )];
-    for name in ["_ffi.py", "_ffi.pyi"] {
-        files.push((project.package().join(name), read(&folder.join(name))?));
-    }
-    Ok(files)
+        read(&folder.join("_ffi.py"))?,
+        read(&folder.join("_ffi.pyi"))?,
+    ];
+    Ok(outputs(project).into_iter().zip(contents).collect())
 }
 
 /// The header that C compilers read, and the declarations that CFFI reads.
@@ -85,7 +99,7 @@ fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
         .with_context(|| format!("{}", path.display()))?;
     let module = project.module.to_uppercase();
     config.header = Some(format!(
-        "// Generated from rust/src by `make header`: edit the Rust source instead.\n//{}",
+        "// {MARK}: edit the Rust source instead.\n//{}",
         CONVENTIONS
             .replace("<module>", &project.module)
             .trim_end()

@@ -20,6 +20,10 @@ use crate::targets::{Backend, System, Target};
 
 /// Builds the library as wheels carry it, and puts it into the package's lib folder.
 pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) -> Result<()> {
+    project.ensure_cargo_builds(
+        "lib",
+        "run `python setup.py build_library --inplace` in python/",
+    )?;
     let builder = Builder::new(project, backend)?;
     let words: Vec<String> = target.map(str::to_owned).into_iter().collect();
     let selected = builder.select(&words)?;
@@ -53,6 +57,10 @@ pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) ->
 /// Packs the sdist into dist/. `vendor`: with every crate that Cargo.lock names inside, so
 /// that it builds without a network.
 pub fn sdist(project: &Project, vendor: bool) -> Result<()> {
+    project.ensure_cargo_builds(
+        "sdist",
+        "an sdist would lack its sources; publish wheels alone",
+    )?;
     let scratch = project::scratch(&project.build("sdist"))?;
     let mut sdist = pack_sdist(project, scratch.path())?;
     if vendor {
@@ -167,6 +175,7 @@ struct Run<'a> {
 
 /// Makes a wheel for each of the targets, and prints what came of it.
 pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<()> {
+    project.ensure_cargo_builds("wheels", "run `python setup.py bdist_wheel` in python/")?;
     let builder = Builder::new(project, options.backend)?;
     let selected = builder.select(words)?;
     let scratch = project::scratch(&project.build("sdist"))?;

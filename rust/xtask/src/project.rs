@@ -111,6 +111,55 @@ impl Project {
         Ok(path)
     }
 
+    /// Fails where a command of the author's own builds the library: `make <verb>` would build
+    /// or pack the Rust crate. `instead` says what to do.
+    pub fn ensure_cargo_builds(&self, verb: &str, instead: &str) -> Result<()> {
+        // setup.py's own reader.
+        const READ: &str = "\
+import configparser, sys
+settings = configparser.RawConfigParser()
+try:
+    settings.read('setup.cfg', encoding='utf-8')
+    section = dict(settings.items('build_library')) if 'build_library' in settings else {}
+except (configparser.Error, UnicodeDecodeError) as error:
+    sys.exit(' '.join(str(error).split()))
+print(section.get('command') or section.get('output') or '')
+";
+        let output = self
+            .command(self.tool("python")?)?
+            .current_dir(&self.python)
+            .args(["-I", "-c", READ])
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "cannot read python/setup.cfg: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        ensure!(
+            output.stdout.trim_ascii().is_empty(),
+            "python/setup.cfg names a build command of its own ([build_library] command), which \
+             `make {verb}` cannot run yet: {instead}"
+        );
+        Ok(())
+    }
+
+    /// Fails where a verb would overwrite a file that somebody else wrote. The first line of a
+    /// generated one contains `mark`.
+    pub fn ensure_generated(&self, path: &Path, mark: &str) -> Result<()> {
+        let old = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            old => old.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let first = old.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        ensure!(
+            old.trim_ascii().is_empty() || String::from_utf8_lossy(first).contains(mark),
+            "{} would be overwritten, and its first line does not say that it is generated (\
+             \u{201c}{mark}\u{201d}): move it away, then run the same again",
+            self.relative(path)
+        );
+        Ok(())
+    }
+
     /// A command that finds the tools of `.venv` first, and is told the time of the
     /// commit, so that what it packs does not depend on when it ran.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {

@@ -14,16 +14,22 @@ pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
         say!("{}", policy::markdown());
         return Ok(());
     }
+    // With what the first line of each says.
+    let outputs = [
+        ("docs/rules.md", "`make rules` writes this file"),
+        ("ci/platforms.toml", "by `make rules`"),
+    ];
+    for (name, mark) in outputs {
+        project.ensure_generated(&project.root.join(name), mark)?;
+    }
     let mut command = project.command(project.tool("python")?)?;
     command.arg(project.root.join("scripts/platforms.py"));
     let folder = project.build("rules");
     let platforms = folder.join("platforms.toml");
     project::run_to(&mut command, &folder.join("log"), Some(&platforms))?;
     let mut stale = Vec::new();
-    for (name, contents) in [
-        ("docs/rules.md", policy::markdown()),
-        ("ci/platforms.toml", project::read(&platforms)?),
-    ] {
+    let contents = [policy::markdown(), project::read(&platforms)?];
+    for ((name, _), contents) in outputs.into_iter().zip(contents) {
         let path = project.root.join(name);
         if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
             continue;
