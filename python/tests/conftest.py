@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -76,6 +77,10 @@ def run(*command, cwd, env=None, fails=False, timeout=600):
 
 def pytest_configure(config):
     """The workers of xdist take over what the first process found."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # So a script's shell starts what runs in the background (`make test &`), and so would
+        # every program begin whose end by Ctrl-C is tested.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     inherited = getattr(config, "workerinput", {}).get("interpreters")
     config.interpreters = (
         json.loads(inherited)

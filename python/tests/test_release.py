@@ -301,12 +301,15 @@ publish.main()
 
 def test_an_interrupted_upload_says_what_to_do(shelf):
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
         url = "http://{}:{}".format(*silent.getsockname())
         command = [sys.executable, shelf.root / "scripts/publish.py", url]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            silent.accept()
-            process.send_signal(signal.SIGINT)
-            _, text = process.communicate(timeout=30)
+        env = clean_environment(no_proxy="127.0.0.1", NO_PROXY="127.0.0.1")
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
+            connection, _ = silent.accept()  # closed, it would be an error of the index
+            with connection:
+                process.send_signal(signal.SIGINT)
+                _, text = process.communicate(timeout=30)
     assert process.returncode == 1
     assert text == "interrupted: run the same again, it uploads what is missing\n"
 
