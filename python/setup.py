@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -111,17 +112,28 @@ def sha256(path):
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def sources_digest():
-    """A digest, by names and contents, of what builds the library: the crate without its
-    tests. None where there is no crate."""
-    if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
-        return None
-    files = files_below(CRATE, skip=("xtask", "tests", "benches", "examples"))
+def digest(path, skip=()):
+    """A digest of a file, or of a folder's files by names and contents."""
+    if not os.path.isdir(path):
+        return sha256(path)
+    files = files_below(path, skip)
     lines = ["%s %s\n" % (sha256(files[name]), name) for name in sorted(files)]
     text = "".join(lines)
     if not isinstance(text, bytes):
         text = text.encode("utf-8", "surrogateescape")  # A name can be any bytes.
     return hashlib.sha256(text).hexdigest()
+
+
+# What of a crate does not get into the library.
+TESTS = ("tests", "benches", "examples")
+
+
+def sources_digest():
+    """A digest of what builds the library: the crate without its tests. None where there
+    is no crate."""
+    if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+        return None
+    return digest(CRATE, skip=("xtask",) + TESTS)
 
 
 @contextlib.contextmanager
@@ -157,12 +169,123 @@ def write_stamp(path, **contents):
             json.dump(contents, file, indent=1, sort_keys=True)
 
 
+def native(text):
+    """Text as this Python's file names are."""
+    return text.encode("utf-8") if str is bytes else text
+
+
 def read_stamp(path):
     try:
         with open(stamp_path(path)) as file:
             return json.load(file)
     except (IOError, OSError, ValueError):
         return {}
+
+
+# ---- What else a library is built of --------------------------------------------------
+
+# Variables that cargo and the C compiler read whatever the crate does.
+BUILD_VARIABLE = re.compile(
+    r"(CC|CXX|AR|CFLAGS|CXXFLAGS|CPPFLAGS|RUSTFLAGS|RUSTC(_\w+)?|CARGO_(ENCODED_RUSTFLAGS"
+    r"|BUILD_RUST\w+|PROFILE_RELEASE_\w+|TARGET_\w+_(LINKER|RUSTFLAGS)))$"
+)
+# Variables that cargo itself sets, and those that pip and the pipeline set anew each time.
+SET_VARIABLE = re.compile(
+    r"(CARGO(_(PKG|MANIFEST|CRATE|BIN|PRIMARY)_\w+)?|OUT_DIR|PATH|SOURCE_DATE_EPOCH|NO_COLOR)$"
+)
+
+
+def folders_above(path):
+    """The folders that a path is in, the innermost first."""
+    found = []
+    while os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+        found.append(path)
+    return found
+
+
+def lines_of(path):
+    """A file's lines, as the system writes names; none where there is no file."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().splitlines()
+    except (IOError, OSError):
+        return []
+    return lines if str is bytes else [os.fsdecode(line) for line in lines]
+
+
+def read_by_build(library):
+    """(paths, names of variables) that the build of a library read. rustc and the build
+    scripts note them beside it, and cargo sums up the files.
+    https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files"""
+    paths, names = [], []
+    for line in lines_of(os.path.splitext(library)[0] + ".d"):
+        words = line.partition(": ")[2]
+        paths += [word.replace("\\ ", " ") for word in re.split(r"(?<!\\) ", words) if word]
+    folder = os.path.dirname(library)
+    notes = []
+    for part in ("deps", "build"):
+        part = os.path.join(folder, part)
+        for name in sorted(os.listdir(part) if os.path.isdir(part) else []):
+            path = os.path.join(part, name)
+            notes.append(path if name.endswith(".d") else os.path.join(path, "output"))
+    for path in notes:
+        for line in lines_of(path):
+            found = re.match(r"(?:# env-dep:|cargo::?rerun-if-env-changed=)(\w[^=]*)", line)
+            if found:
+                names.append(found.group(1))
+    return paths, names
+
+
+def beside_crate(paths):
+    """What of the paths sources_digest() leaves out, as {path relative to the crate: digest}.
+    A file of another crate stands for that whole crate, since its manifest counts, too."""
+    crate = os.path.realpath(CRATE)
+    inside = files_below(CRATE, skip=("xtask",) + TESTS).values()
+    inside = {os.path.realpath(path) for path in inside}
+    found = set()
+    if not os.path.isfile(os.path.join(crate, "Cargo.lock")):  # a workspace's member
+        for folder in folders_above(crate):
+            found.update(os.path.join(folder, name) for name in ("Cargo.toml", "Cargo.lock"))
+    for path in paths:
+        path = os.path.realpath(path)
+        above = folders_above(path)
+        if path in inside or any(is_file(folder, "CACHEDIR.TAG") for folder in above):
+            continue  # The latter is what the build itself wrote.
+        packages = [folder for folder in above if is_file(folder, "Cargo.toml")]
+        if packages and not (crate + os.sep).startswith(packages[0] + os.sep):
+            path = packages[0]
+        found.add(path)
+    return {
+        os.path.relpath(path, crate): digest(path, TESTS if is_file(path, "Cargo.toml") else ())
+        for path in found
+        if os.path.exists(path)
+    }
+
+
+def is_file(folder, name):
+    return os.path.isfile(os.path.join(folder, name))
+
+
+def settings_digest():
+    """A digest of cargo's configuration outside the crate.
+    https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure"""
+    home = os.environ.get("CARGO_HOME") or os.path.join(os.path.expanduser("~"), ".cargo")
+    folders = [os.path.join(up, ".cargo") for up in folders_above(os.path.realpath(CRATE))]
+    paths = [os.path.join(up, name) for up in folders + [home] for name in SETTINGS]
+    text = " ".join(sha256(path) for path in paths if os.path.isfile(path))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+SETTINGS = ("config", "config.toml")
+
+
+def value_digest(name):
+    """Of a variable's value, which can be a secret; None where it is not set."""
+    value = os.environ.get(name)
+    if value is not None and not isinstance(value, bytes):
+        value = value.encode("utf-8", "surrogateescape")
+    return None if value is None else hashlib.sha256(value).hexdigest()
 
 
 # ---- The library ----------------------------------------------------------------------
@@ -207,7 +330,7 @@ class build_library(Command):
         if not self.path:
             # A command of the author's own knows best what is up to date.
             stale = self.command or self.stale(ready)
-            self.path = self.build(stale) if stale else ready
+            self.path = self.build(stale, ready) if stale or self.checked(ready) else ready
         self.platform = self.read(self.path)
         if not self.wanted.runs(self.platform):
             fail("%s is for %s, not for %s" % (self.path, self.platform, self.wanted))
@@ -258,14 +381,54 @@ class build_library(Command):
         if stamped and self.sources:
             if stamp.get("sources") != self.sources:
                 return "%s was built from other sources than %s" % (ready, CRATE)
-            return None
+            changed = self.changed(stamp)
+            return changed and "%s was built %s" % (ready, changed)
         abi = platform_tag.fingerprint(ready, PACKAGE) or ""  # Not every language gives one.
         if abi != generated("ABI"):
             return "%s has the ABI %s, and %s is for %s" % (ready, abi, FFI, generated("ABI"))
         return None
 
-    def build(self, stale):
-        """Runs the build command, and returns the library's path."""
+    def changed(self, stamp):
+        """How what the stamp records beside the sources differs from what is here, if it
+        does. What is not here of another machine's is no difference: files, and without a
+        Rust the rest."""
+        here = stamp.get("place") == self.place_here()
+        root = os.path.dirname(os.path.realpath(CRATE)) + os.sep
+        for name, was in sorted(stamp.get("beside", {}).items()):
+            path = os.path.normpath(os.path.join(os.path.realpath(CRATE), native(name)))
+            is_there = os.path.exists(path)
+            skip = TESTS if is_file(path, "Cargo.toml") else ()
+            if is_there and (here or path.startswith(root)) and digest(path, skip) != was:
+                return "from another %s" % os.path.relpath(path)
+            if here and not is_there:
+                return "from %s, which is gone" % os.path.relpath(path)
+        if not here and not self.rustc():
+            return None
+        was = stamp.get("environment", {})
+        for name in sorted(set(was) | set(filter(BUILD_VARIABLE.match, os.environ))):
+            if "environment" in stamp and was.get(name) != value_digest(name):
+                return "with another value of %s in the environment" % name
+        if stamp.get("settings", settings_digest()) != settings_digest():
+            return "with another configuration of cargo"
+        if self.rustc() and stamp.get("rustc") not in (None, self.rustc()):
+            return "by another version of Rust"
+        return None
+
+    def checked(self, ready):
+        """Whether the library is one of which cargo, where there is one, knows best."""
+        stamp = read_stamp(ready)
+        by_setup = stamp.get("built") and stamp.get("place") == self.place_here()
+        return self.sources and by_setup and stamp.get("library") == sha256(ready)
+
+    def place_here(self):
+        """A digest of this machine's name and this folder's."""
+        text = platform.node() + HERE
+        text = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+        return hashlib.sha256(text).hexdigest()
+
+    def build(self, stale, ready):
+        """Runs the build command, and returns the library's path. `stale`: why the one at
+        `ready` cannot be used; None asks cargo whether it can."""
         if self.command:
             print("building the library: " + self.command)
             status = subprocess.call(self.command, shell=True)
@@ -284,11 +447,14 @@ class build_library(Command):
         target = self.target or self.foreign_triple()
         if target:
             command += ["--target", target]
-        print("%s; building it: %s" % (stale, " ".join(command)))
+        why = stale and stale + "; building it" or "checking whether %s is up to date" % ready
+        print("%s: %s" % (why, " ".join(command)))
         sys.stdout.flush()
         try:
             cargo = subprocess.Popen(command, cwd=CRATE, stdout=subprocess.PIPE)
         except OSError as error:
+            if not stale:
+                return ready
             fail(
                 "%s, and cargo cannot build it: %s: %s" % (stale, command[0], error.strerror),
                 "install a wheel, which needs no Rust: %s; for %s" % (PIP, WHEELS),
@@ -310,32 +476,52 @@ class build_library(Command):
             if name == PACKAGE and "cdylib" in made["crate_types"]:
                 for path in message.get("filenames", ()):
                     if path.endswith((".so", ".dylib", ".dll")):
-                        return path.encode("utf-8") if str is bytes else path
+                        return native(path)
         fail("cargo built no dynamic library: is `cdylib` in crate-type, in Cargo.toml?")
 
     def foreign_triple(self):
         """The running Python's triple, where cargo would build for another platform."""
         try:
-            rustc = [os.environ.get("RUSTC", "rustc"), "-vV"]
-            output = subprocess.check_output(rustc, cwd=CRATE).decode("utf-8")
-            host = re.search("^host: (.*)$", output, re.MULTILINE).group(1).strip()
-            if self.wanted.runs(platform_tag.of_triple(host)):
+            host = re.search("^host: (.*)$", self.rustc() or "", re.MULTILINE)
+            # Where there is none, cargo will say what is wrong with the toolchain.
+            if not host or self.wanted.runs(platform_tag.of_triple(host.group(1).strip())):
                 return None
-        except (OSError, subprocess.CalledProcessError):
-            return None  # cargo will say what is wrong with the toolchain.
         except ValueError:
             pass
         return self.wanted.triple
 
+    def rustc(self):
+        """What `rustc -vV` says; None where it cannot be run."""
+        if not hasattr(self, "rustc_says"):
+            try:
+                rustc = [os.environ.get("RUSTC", "rustc"), "-vV"]
+                self.rustc_says = subprocess.check_output(rustc, cwd=CRATE).decode("utf-8")
+            except (OSError, subprocess.CalledProcessError):
+                self.rustc_says = None
+        return self.rustc_says
+
     def place(self, ready):
         """Puts the library into LIB, with its stamp. A kill in between leaves a stamp
         that says so."""
+        stamp = {"library": sha256(self.path), "sources": self.sources}
+        if self.sources:
+            paths, names = read_by_build(self.path)
+            names = [name for name in names if not SET_VARIABLE.match(name)]
+            names += filter(BUILD_VARIABLE.match, os.environ)
+            stamp.update(
+                place=self.place_here(),
+                built=not (self.library or self.command),
+                beside=beside_crate(paths),
+                environment={name: value_digest(name) for name in names},
+                settings=settings_digest(),
+                rustc=self.rustc(),
+            )
         try:
             if not os.path.isdir(LIB):
                 os.makedirs(LIB)
             write_stamp(ready, unfinished=True)
             copy(self.path, ready, 0o755)
-            write_stamp(ready, library=sha256(ready), sources=self.sources)
+            write_stamp(ready, **stamp)
         except (IOError, OSError) as error:
             fail("cannot put the library into %s: %s" % (LIB, error))
         self.path = ready

@@ -106,8 +106,6 @@ fn engine_info() -> Result<String> {
 #[derive(Clone)]
 pub struct Image {
     pub tag: String,
-    /// What it holds.
-    pub id: String,
     /// `rustc -vV` in it.
     pub rustc: String,
 }
@@ -122,9 +120,9 @@ pub fn image(project: &Project, name: &str) -> Result<Image> {
     }
     let wanted = images(project)?.rust;
     engine_info()?;
-    let Ok(id) = ask(&["image", "inspect", "--format", "{{.Id}}", &tag]) else {
+    if ask(&["image", "inspect", &tag]).is_err() {
         bail!("there is no image {tag}: run `make image NAME={name}`");
-    };
+    }
     let rustc = ask(&["run", "--rm", "--network", "none", &tag, "rustc", "-vV"])
         .with_context(|| format!("the image {tag} cannot be run, or has no Rust"))?;
     ensure!(
@@ -135,7 +133,6 @@ pub fn image(project: &Project, name: &str) -> Result<Image> {
     );
     let image = Image {
         tag: tag.clone(),
-        id,
         rustc,
     };
     known.insert(tag, image.clone());

@@ -238,7 +238,13 @@ fn wheel(
     stages: &mut Vec<(&'static str, f64)>,
 ) -> Result<(Record, Option<Made>)> {
     let project = run.project;
-    let inputs = inputs(run, target)?;
+    let folder = project.build(&target.triple);
+    let _ = fs::remove_file(folder.join("log"));
+    // Cargo alone knows what a library is built of; when nothing has changed, it is quick.
+    let library = stage(run, target, "build", stages, || {
+        run.builder.library(target, &folder)
+    })?;
+    let inputs = inputs(run, target, &library)?;
     if let Some(record) = fs::read(record_path(project, &target.triple))
         .ok()
         .and_then(|text| serde_json::from_slice::<Record>(&text).ok())
@@ -247,13 +253,14 @@ fn wheel(
             sha256(&project.dist().join(&record.wheel)).is_ok_and(|sum| sum == record.sha256)
         })
     {
+        stages.clear();
         return Ok((record, None));
     }
     // Whatever happens from here on, no wheel of older sources stays.
     remove_published(project, |name| {
         name.ends_with(&format!("-{}.whl", target.tags.join(".")))
     })?;
-    let made = make(run, target, stages)?;
+    let made = make(run, target, &library, stages)?;
     let record = Record {
         inputs,
         wheel: made
@@ -288,14 +295,12 @@ fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
 }
 
 /// Everything that a wheel's bytes and its checks depend on.
-fn inputs(run: &Run, target: &Target) -> Result<String> {
+fn inputs(run: &Run, target: &Target, library: &Path) -> Result<String> {
     let mut inputs = Inputs::default();
+    inputs.text(&sha256(library)?);
     inputs.text(&format!("{target:?}"));
     inputs.text(&format!("{:?}", run.builder.backend_for(target)));
     inputs.text(&run.builder.rustc(target)?);
-    if let Some(image) = run.builder.image(target)? {
-        inputs.text(&image.id);
-    }
     if run.builder.backend_for(target) == Backend::Cibuildwheel {
         inputs.path(&run.project.root.join("ci/cibuildwheel.toml"))?;
         inputs.text(&format!("{:?}", cibuildwheel_image(run.project, target)?));
@@ -313,53 +318,60 @@ fn inputs(run: &Run, target: &Target) -> Result<String> {
     ] {
         inputs.path(&run.project.root.join(path))?;
     }
-    for (name, value) in build::depended_on() {
-        inputs.text(&format!("{name}={value:?}"));
-    }
     Ok(inputs.digest())
 }
 
-/// The stages. Each leaves its result in a folder of its own, all of which go with the value.
-fn make(run: &Run, target: &Target, stages: &mut Vec<(&'static str, f64)>) -> Result<Made> {
+/// Runs a stage, shows it, and says how long it took.
+fn stage<T>(
+    run: &Run,
+    target: &Target,
+    name: &'static str,
+    stages: &mut Vec<(&'static str, f64)>,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    run.progress.stage(&target.short_name(), name);
+    let begin = Instant::now();
+    let result = work();
+    stages.push((name, begin.elapsed().as_secs_f64()));
+    result
+}
+
+/// The stages after the build. Each leaves its result in a folder of its own, all of which go
+/// with the value.
+fn make(
+    run: &Run,
+    target: &Target,
+    library: &Path,
+    stages: &mut Vec<(&'static str, f64)>,
+) -> Result<Made> {
     let project = run.project;
     let folder = project.build(&target.triple);
     let scratch = project::scratch(&folder)?;
     let log = folder.join("log");
-    let _ = fs::remove_file(&log);
-    let mut stage = |name: &'static str, work: &mut dyn FnMut() -> Result<PathBuf>| {
-        run.progress.stage(&target.short_name(), name);
-        let begin = Instant::now();
-        let result = work();
-        stages.push((name, begin.elapsed().as_secs_f64()));
-        result
-    };
-
-    let library = stage("build", &mut || run.builder.library(target, &folder))?;
     let wheel = if run.builder.backend_for(target) == Backend::Cibuildwheel {
-        stage("cibuildwheel", &mut || {
-            cibuildwheel(run, target, &library, scratch.path(), &log)
+        stage(run, target, "cibuildwheel", stages, || {
+            cibuildwheel(run, target, library, scratch.path(), &log)
         })?
     } else {
-        let packed = stage("pack", &mut || {
-            pack(run, target, &library, scratch.path(), &log)
+        let packed = stage(run, target, "pack", stages, || {
+            pack(run, target, library, scratch.path(), &log)
         })?;
-        stage("repair", &mut || {
+        stage(run, target, "repair", stages, || {
             repair(project, target, &packed, scratch.path(), &log)
         })?
     };
-    stage("audit", &mut || {
+    stage(run, target, "audit", stages, || {
         let findings = audit::errors(&wheel, run.judging)?;
         ensure!(findings.is_empty(), "{}", findings.join("\n  "));
-        Ok(PathBuf::new())
+        Ok(())
     })?;
-    let mut ran = "not run".to_owned();
-    if target.is_native(&run.builder.toolchain.host) {
-        stage("run", &mut || {
-            ran = run_on_venv(project, &wheel, scratch.path(), &log)?;
-            Ok(PathBuf::new())
-        })?;
-    }
-    let needs = build::floor_needed(&library)?.map(|floor| floor.to_string());
+    let ran = match target.is_native(&run.builder.toolchain.host) {
+        true => stage(run, target, "run", stages, || {
+            run_on_venv(project, &wheel, scratch.path(), &log)
+        })?,
+        false => "not run".to_owned(),
+    };
+    let needs = build::floor_needed(library)?.map(|floor| floor.to_string());
     Ok(Made {
         wheel,
         needs,
