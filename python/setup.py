@@ -5,6 +5,7 @@ builds one. This file runs on end users' machines too, on Python 2.7 and 3.6 to 
 
     CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
     CARGO=<path>                  the cargo to call
+    SOURCE_DATE_EPOCH=<seconds>   the date of what is packed
 """
 
 import contextlib
@@ -55,6 +56,24 @@ def fail(text, *remedies):
     """Ends the run with one message: what is wrong, then what can be done."""
     lines = ["", "hello-pyrust: " + text] + ["  - " + remedy for remedy in remedies]
     raise SystemExit("\n".join(lines))
+
+
+def check_date():
+    """Holds SOURCE_DATE_EPOCH, which dates what is packed, to the same rule as the pipeline.
+    https://reproducible-builds.org/specs/source-date-epoch/"""
+    text = os.environ.pop("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return
+    first, last = 315532800, 4354819199  # what a zip file can say: 1980 to 2107
+    digits = re.match(r"[0-9]+\Z", text)
+    if not digits or int(text) > last:
+        fail(
+            'SOURCE_DATE_EPOCH is "%s", which is not a whole number of seconds since 1970 from 0 '
+            "to %d, the end of 2107%s"
+            % (text, last, " (milliseconds?)" if digits and len(text) > 10 else ""),
+            "set it to what `git log -1 --format=%ct` prints, or unset it",
+        )
+    os.environ["SOURCE_DATE_EPOCH"] = str(max(int(text), first))
 
 
 def generated(name):
@@ -606,7 +625,7 @@ class Sdist(sdist):
             member.uid = member.gid = 0
             member.uname = member.gname = ""
             member.mode = 0o644
-            member.mtime = int(os.environ.get("SOURCE_DATE_EPOCH") or member.mtime)
+            member.mtime = int(os.environ.get("SOURCE_DATE_EPOCH", member.mtime))
             return member
 
         path = base_name + ".tar.gz"
@@ -685,3 +704,4 @@ with one_at_a_time(), io.open("README.md", encoding="utf-8") as readme:
             "sdist": Sdist,
         },
     )
+check_date()

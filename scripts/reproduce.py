@@ -27,10 +27,6 @@ ROOT = Path(__file__).resolve().parents[1]
 LONG_AGO = 1_000_000_000  # seconds since 1970
 
 
-def git(*words):
-    return subprocess.check_output(["git", *words], cwd=ROOT, text=True).strip()
-
-
 def build_elsewhere(clone, targets, backend, tag=None):
     """Clones the commit, or that of a tag, and builds the sdist and the targets' wheels there."""
     words = ["--branch", tag, "-c", "advice.detachedHead=false"] if tag else []
@@ -41,7 +37,8 @@ def build_elsewhere(clone, targets, backend, tag=None):
         if not path.is_symlink():
             os.utime(path, (LONG_AGO, LONG_AGO))
     environment = common.outside_make()
-    environment.pop("SOURCE_DATE_EPOCH", None)
+    if tag:
+        environment.pop("SOURCE_DATE_EPOCH", None)
     environment.update(
         TZ="Pacific/Kiritimati",
         ZIG_GLOBAL_CACHE_DIR=str(clone / "build/zig"),
@@ -123,7 +120,7 @@ def compiler(wheel):
 def check_compiler(folder):
     """Ends the run when the wheels are another compiler's than the one here."""
     rustc = os.environ.get("RUSTC", "rustc")
-    here = subprocess.check_output([rustc, "--version"], text=True).split()[1]
+    here = common.ask(rustc, "--version").split()[1]
     for wheel in filter(zipfile.is_zipfile, folder.glob("*.whl")):
         used = compiler(wheel)
         if used and used != here:
@@ -143,11 +140,11 @@ def main():
     tag = None
     if options.release is not None:
         tag = f"v{options.release}"
-        if not options.release or not git("tag", "--list", tag):
+        if not options.release or not common.git("tag", "--list", tag):
             sys.exit(f"error: there is no tag {tag}: give a VERSION, or `git fetch --tags`")
     else:
         # Whatever the user's own settings are for what git shows.
-        changed = git("status", "--porcelain", "--untracked-files=normal")
+        changed = common.git("status", "--porcelain", "--untracked-files=normal")
         if changed:
             sys.exit(
                 f"error: a clone has what is committed. Commit these, or stash them:\n{changed}"
@@ -163,7 +160,9 @@ def main():
             build_elsewhere(clone, options.targets, options.backend, tag)
         except subprocess.CalledProcessError as error:
             sys.exit(f"error: the other clone was not built: {error.cmd[0]} failed, see above")
-        commit = git("rev-parse", "--short", f"{tag or 'HEAD'}^{{commit}}")
+        except OSError as error:
+            sys.exit(f"error: the other clone was not built: cannot run {error.filename}")
+        commit = common.git("rev-parse", "--short", f"{tag or 'HEAD'}^{{commit}}")
         both = f"{options.repository}, and a clone of {tag}," if tag else "two clones of"
         print(f"{both} {commit}:")
         differ = compare(dist, clone / "dist")

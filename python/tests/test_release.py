@@ -107,6 +107,7 @@ def test_a_version_before_a_release_is_what_python_calls_it(project):
     found = everywhere(project)
     cargo = {found.pop("rust/Cargo.toml"), found.pop("rust/Cargo.lock")}
     assert cargo == {"1.0.0-rc.1"} and set(found.values()) == {"1.0.0rc1"}
+    commit(project)
     assert "dist/hello_pyrust-1.0.0rc1.tar.gz" in xtask(project, "sdist")
     text = xtask(project, "audit")
     assert text == "ok dist/hello_pyrust-1.0.0rc1.tar.gz\n"

@@ -109,6 +109,33 @@ def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEV
     return text
 
 
+def ask(*command, cwd=None, env=None):
+    """What a command prints, stripped; ends the run where it fails or is missing."""
+    try:
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    except OSError as error:
+        sys.exit(f"error: cannot run {command[0]}: {error.strerror}")
+    if done.returncode:
+        said = " ".join(done.stderr.split())
+        sys.exit(f"error: {' '.join(map(str, command[:2]))} failed: {said}")
+    return done.stdout.strip()
+
+
+def git(*words):
+    """What git prints of the project; ends the run where that has no repository of its own."""
+    foreign = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # in a git hook: that of the hook
+    env = {name: value for name, value in os.environ.items() if name not in foreign}
+    if not (PROJECT / ".git").exists():
+        sys.exit(f"error: {PROJECT} is not a git repository")
+    top = ask("git", "rev-parse", "--show-toplevel", cwd=PROJECT, env=env)
+    if not os.path.samefile(top, PROJECT):
+        sys.exit(
+            f"error: git takes {PROJECT / '.git'} for no repository, but {top}: repair it, or "
+            "remove it"
+        )
+    return ask("git", *words, cwd=PROJECT, env=env)
+
+
 def last_lines(text):
     return "\n".join(text.splitlines()[-LAST_LINES:])
 

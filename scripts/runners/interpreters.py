@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import common
+
 # Every Python that a wheel promises to serve. The first ones are missed when they are not
 # there; the others are used when they are.
 EXPECTED = ["2.7"] + [f"3.{minor}" for minor in range(6, 14)] + ["pypy3"]
@@ -29,7 +31,7 @@ def candidates():
     pyenv = shutil.which("pyenv")
     folders = []
     if pyenv:
-        root = Path(subprocess.check_output([pyenv, "root"], text=True).strip())
+        root = Path(common.ask(pyenv, "root"))
         folders += sorted(root.glob("versions/*/bin"))
     # pyenv's shims find nothing but what is activated, and .venv is not a bare Python.
     folders += [

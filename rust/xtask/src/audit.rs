@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -96,20 +95,19 @@ impl Context {
     }
 }
 
-/// The project's files as git knows them, with `/` between names; without git, or before
-/// the first `git add`, those that are there.
+/// The project's files as git knows them, with `/` between names; without a repository, or
+/// before the first `git add`, those that are there.
 fn tracked(project: &Project) -> Result<Vec<String>> {
-    let output = Command::new("git")
-        .args(["ls-files", "-z", "--", "python", "rust"])
-        .current_dir(&project.root)
-        .stderr(std::process::Stdio::null())
-        .output();
-    let known = output.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    let known: Vec<String> = known.split_terminator('\0').map(str::to_owned).collect();
-    if !known.is_empty() {
-        return Ok(known);
+    let known = project.git(&["ls-files", "-z", "--", "python", "rust"])?;
+    match known {
+        None => eprintln!(
+            "note: {} is not a git repository: an sdist is compared with the files that are there",
+            project.root.display()
+        ),
+        Some(known) if !known.is_empty() => {
+            return Ok(known.split_terminator('\0').map(str::to_owned).collect());
+        }
+        Some(_) => {}
     }
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("python"), PathBuf::from("rust")];

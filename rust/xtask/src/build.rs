@@ -122,7 +122,9 @@ impl Toolchain {
                 ]);
                 match run(&mut command, log) {
                     Ok(()) => Ok(Std::Installed),
-                    Err(_) => self.source_std(triple),
+                    Err(error) => self
+                        .source_std(triple)
+                        .map_err(|lacking| error.context(lacking)),
                 }
             }
             other => Ok(other),

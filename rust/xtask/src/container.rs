@@ -120,9 +120,8 @@ pub fn image(project: &Project, name: &str) -> Result<Image> {
     }
     let wanted = images(project)?.rust;
     engine_info()?;
-    if ask(&["image", "inspect", &tag]).is_err() {
-        bail!("there is no image {tag}: run `make image NAME={name}`");
-    }
+    ask(&["image", "inspect", &tag])
+        .with_context(|| format!("there is no image {tag}: run `make image NAME={name}`"))?;
     let rustc = ask(&["run", "--rm", "--network", "none", &tag, "rustc", "-vV"])
         .with_context(|| format!("the image {tag} cannot be run, or has no Rust"))?;
     ensure!(

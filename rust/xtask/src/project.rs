@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use anyhow::{ensure, Context, Result};
 use pep440_rs::Version;
@@ -29,6 +30,7 @@ pub struct Project {
     pub version: String,
     /// The Python package, the library's stem and the prefix of its C symbols.
     pub module: String,
+    epoch: OnceLock<u64>,
     _lock: File,
 }
 
@@ -78,6 +80,7 @@ impl Project {
             root,
             rust,
             version,
+            epoch: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -176,23 +179,75 @@ print(section.get('command') or section.get('output') or '')
         Ok(command)
     }
 
-    /// SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/),
-    /// else the time of the last commit, else [`ZIP_EPOCH`].
+    /// The date of what is packed, in seconds since 1970: SOURCE_DATE_EPOCH, else the time of
+    /// the last commit, else [`ZIP_EPOCH`].
     pub fn source_date_epoch(&self) -> Result<u64> {
-        let seconds = match env::var("SOURCE_DATE_EPOCH") {
-            Ok(text) => text.trim().parse().with_context(|| {
-                format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds")
-            })?,
-            Err(_) => Command::new("git")
-                .args(["log", "-1", "--format=%ct"])
-                .current_dir(&self.root)
-                .stderr(Stdio::null())
-                .output()
-                .ok()
-                .and_then(|output| String::from_utf8(output.stdout).ok()?.trim().parse().ok())
-                .unwrap_or(ZIP_EPOCH),
+        if let Some(seconds) = self.epoch.get() {
+            return Ok(*seconds);
+        }
+        let text = env::var_os("SOURCE_DATE_EPOCH").unwrap_or_default();
+        let seconds = match text.is_empty() {
+            false => epoch(&text.to_string_lossy())?,
+            true => self.time_of_commit()?.unwrap_or(ZIP_EPOCH),
         };
-        Ok(seconds.max(ZIP_EPOCH))
+        Ok(*self.epoch.get_or_init(|| seconds.max(ZIP_EPOCH)))
+    }
+
+    fn time_of_commit(&self) -> Result<Option<u64>> {
+        if self.git(&["rev-parse", "--git-dir"])?.is_none() {
+            return Ok(None);
+        }
+        let head = ["rev-parse", "--quiet", "--verify", "HEAD"];
+        if self.git(&head).is_err() {
+            return Ok(None); // before the first commit
+        }
+        // Whatever the user's own settings are for what git shows.
+        let log = ["-c", "log.showSignature=false", "log", "-1", "--format=%ct"];
+        let seconds = self.git(&log)?.unwrap_or_default();
+        let seconds = seconds.parse();
+        Ok(Some(seconds.context("`git log` does not print a time")?))
+    }
+
+    /// What git prints, without the line feed at the end; None where the project is in no
+    /// repository of its own. Git that is missing, fails or refuses is an error.
+    pub fn git(&self, words: &[&str]) -> Result<Option<String>> {
+        // A repository around the project knows other files, and other commits.
+        if !self.root.join(".git").exists() {
+            return Ok(None);
+        }
+        let top = PathBuf::from(self.ask_git(&["rev-parse", "--show-toplevel"])?);
+        ensure!(
+            fs::canonicalize(&top)? == fs::canonicalize(&self.root)?,
+            "git takes {} for no repository, but {}: repair it, or remove it",
+            self.root.join(".git").display(),
+            top.display()
+        );
+        self.ask_git(words).map(Some)
+    }
+
+    fn ask_git(&self, words: &[&str]) -> Result<String> {
+        let mut command = Command::new("git");
+        command.args(words).current_dir(&self.root);
+        // In a git hook these name the repository that the hook is run for.
+        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+            command.env_remove(name);
+        }
+        let output = command.output().with_context(|| {
+            format!(
+                "cannot run git, and {} is a git repository: install git",
+                self.root.display()
+            )
+        })?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "git fails in {}: {}",
+            self.root.display(),
+            said.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        Ok(String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned())
     }
 
     pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
@@ -213,6 +268,31 @@ pub fn python_version(version: &str) -> Result<String> {
 
 /// 1980-01-01T00:00:00Z, in seconds since 1970: the first moment that a zip file can say.
 pub const ZIP_EPOCH: u64 = 315_532_800;
+
+/// 2107-12-31T23:59:59Z: the last one.
+const ZIP_END: u64 = 4_354_819_199;
+
+/// The value of SOURCE_DATE_EPOCH. python/setup.py has the same rule, in the same words.
+/// https://reproducible-builds.org/specs/source-date-epoch/
+fn epoch(text: &str) -> Result<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| digits && *seconds <= ZIP_END);
+    seconds.with_context(|| {
+        format!(
+            "SOURCE_DATE_EPOCH is \"{text}\", which is not a whole number of seconds since 1970, \
+             from 0 to {ZIP_END}, the end of 2107{}: set it to what `git log -1 --format=%ct` \
+             prints, or unset it",
+            if digits && text.len() > 10 {
+                " (milliseconds?)"
+            } else {
+                ""
+            }
+        )
+    })
+}
 
 const SCRATCH: &str = "scratch-";
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -188,10 +187,10 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
         ));
     }
     let head = git(project, &["rev-parse", "HEAD"])?;
-    let reference = format!("refs/tags/{tag}^{{commit}}");
-    // There may be none yet.
-    let tagged = git(project, &["rev-parse", "--quiet", "--verify", &reference]);
-    if tagged.is_ok_and(|commit| commit != head) {
+    let reference = format!("refs/tags/{tag}");
+    let exists = !git(project, &["for-each-ref", &reference])?.is_empty();
+    let commit = format!("{reference}^{{commit}}");
+    if exists && git(project, &["rev-parse", "--verify", &commit])? != head {
         findings.push(format!(
             "the tag {tag} is of another commit than HEAD: run `git checkout {tag}`, or choose \
              another version with `make bump`"
@@ -274,19 +273,10 @@ fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     Ok(None)
 }
 
+/// What git prints; a release is a commit.
 fn git(project: &Project, words: &[&str]) -> Result<String> {
-    let output = Command::new("git")
-        .args(words)
-        .current_dir(&project.root)
-        .output()
-        .context("cannot run git")?;
-    ensure!(
-        output.status.success(),
-        "git {} failed: {}",
-        words[0],
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    let printed = project.git(words)?;
+    printed.with_context(|| format!("{} is not a git repository", project.root.display()))
 }
 
 // ---- The files -----------------------------------------------------------------------------
