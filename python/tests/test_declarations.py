@@ -78,10 +78,14 @@ def constants():
 
 
 def layouts():
-    seen, told = set(), {}
+    seen, told, functions = set(), {}, set()
     for line in ffi.string(lib.hello_pyrust_layout()).decode("ascii").splitlines():
         words = line.split(" ")
         kind, name = words[:2]
+        if kind == "fn":
+            same((name in functions, False))
+            functions.add(name)
+            continue
         same((name in told, False))
         told[name] = tuple(int(number) for number in words[2:4])
         for member in words[4:]:
@@ -93,6 +97,8 @@ def layouts():
                 told[name + "." + field] = (int(offset),)
                 type = dict(ffi.typeof(P + name).fields)[field].type
                 same(((name, field, ffi.sizeof(type)), (name, field, int(size))))
+    exported = [name for name in dir(lib.library) if callable(getattr(lib.library, name))]
+    same((functions, set(exported)))
     for line in owned(lib.hello_pyrust_layouts()).splitlines():
         name, numbers = line.split(" ", 1)
         numbers = tuple(int(number) for number in numbers.split())
@@ -562,3 +568,150 @@ def test_a_type_that_tells_no_layout_is_refused(original, source):
     output = refused(original, "lib")
     gate.write_text(before)
     assert "does not tell how hello_pyrust_BytesMut lies in memory" in output
+
+
+# ---- Exports beside the gate, and names that C cannot tell apart ---------------------------
+
+STRAY = {
+    "a function": '#[no_mangle]\npub extern "C" fn stray() -> u8 { 1 }\n',
+    "under another name": '#[export_name = "stray"]\npub extern "C" fn other() -> u8 { 1 }\n',
+    "of a newer edition": '#[unsafe(no_mangle)]\npub extern "C" fn stray() -> u8 { 1 }\n',
+    "of a private module": 'mod m {\n    #[no_mangle]\n    extern "C" fn stray() {}\n}\n',
+    "with the gate's help": "#[no_mangle]\n"
+    'pub extern "C" fn stray() -> u8 { ffi::gate(|| Ok(1)) }\n',
+    "a static": "#[no_mangle]\npub static stray: u8 = 1;\n",
+    "a method": 'impl Guest {\n    #[no_mangle]\n    pub extern "C" fn stray() {}\n}\n',
+    "made by a macro": "macro_rules! make { ($name:ident) => {\n"
+    '    #[no_mangle]\n    pub extern "C" fn $name() {}\n} }\nmake!(stray);\n',
+    "declared only": 'extern "C" {\n    #[allow(dead_code)]\n    fn stray() -> u8;\n}\n',
+}  # fmt: skip
+BESIDE = "error: the fingerprint does not cover what is exported beside export!: stray; "
+
+
+@pytest.mark.parametrize("kind", STRAY)
+def test_what_is_exported_beside_the_gate_is_refused(original, source, kind):
+    original.edit(source, "#![deny(unsafe_code)]", "#![allow(unsafe_code)]")
+    source.write_text(source.read_text() + STRAY[kind])
+    assert BESIDE in refused(original, "header")
+    if kind == "a function":
+        # At every build too: what is exported may depend on the target.
+        assert BESIDE in refused(original, "lib")
+
+
+@pytest.fixture
+def dependency(original):
+    """The source of a crate in rust/, which the library depends on."""
+    manifest = original.root / "rust/Cargo.toml"
+    lock = original.root / "rust/Cargo.lock"
+    before = manifest.read_text(), lock.read_text()
+    crate = original.root / "rust/dependency"
+    init = ["cargo", "init", "--quiet", "--lib", "--vcs", "none", "--edition", "2021", crate]
+    run(*init, cwd=original.root)
+    run("cargo", "add", "--quiet", "--offline", "--path", "dependency", cwd=manifest.parent)
+    yield crate / "src/lib.rs"
+    shutil.rmtree(crate)
+    manifest.write_text(before[0])
+    lock.write_text(before[1])
+
+
+def test_what_a_dependency_exports_is_refused(original, source, dependency):
+    # cbindgen does not see it, and it is in the library.
+    dependency.write_text('#[no_mangle]\npub extern "C" fn stray() {}\n')
+    original.edit(source, "fn count(bytes", "pub use dependency::stray;\n\nfn count(bytes")
+    assert BESIDE in refused(original, "header")
+    assert BESIDE in refused(original, "lib")
+
+
+STRUCT = "export_struct! {\n    pub struct Tally {\n        pub a: u8,\n    }\n}\n"
+TWICE = {
+    "a handle and a private struct of the gate": (
+        "pub struct Table(u8);\nexport_handle!(Table);\n",
+        "    fn hello_pyrust_table_free(table: Option<Box<Table>>) -> () {\n"
+        "        drop(table);\n        Ok(())\n    }\n",
+        "hello_pyrust_Table would be struct crate::Table and struct crate::ffi::Table",
+    ),
+    "structs": (
+        "#[allow(dead_code, unused_imports)]\nmod m {\n    use crate::ffi::export_struct;\n"
+        + STRUCT + "}\n",
+        "",
+        "hello_pyrust_Tally would be struct crate::Tally and struct crate::m::Tally",
+    ),
+    "handles": (
+        "mod m {\n    pub struct Guest;\n    crate::ffi::export_handle!(Guest);\n}\n",
+        "    fn hello_pyrust_other_free(guest: Option<Box<m::Guest>>) -> () {\n"
+        "        drop(guest);\n        Ok(())\n    }\n",
+        "hello_pyrust_Guest would be struct crate::Guest and struct crate::m::Guest",
+    ),
+    "an enum and a struct": (
+        "#[allow(dead_code)]\nmod m {\n    pub struct Encoding;\n}\n",
+        "",
+        "hello_pyrust_Encoding would be enum crate::Encoding and struct crate::m::Encoding",
+    ),
+    "callbacks": (
+        "#[allow(dead_code)]\nmod m {\n    mod n {\n"
+        '        pub type Step = Option<extern "C" fn(step: u64) -> u8>;\n    }\n}\n',
+        "",
+        "hello_pyrust_Step would be type crate::Step and type crate::m::n::Step",
+    ),
+    "constants": (
+        "mod m {\n    #[allow(dead_code)]\n    pub const ANSWER: i32 = 43;\n}\n",
+        "",
+        "HELLO_PYRUST_ANSWER would be const crate::ANSWER and const crate::m::ANSWER",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TWICE)
+def test_two_items_of_one_name_are_refused(original, source, kind):
+    items, export, words = TWICE[kind]
+    add_export(original, export)
+    source.write_text(source.read_text() + items)
+    assert f"error: C has no modules: {words}; rename all but one" in refused(original, "header")
+
+
+def test_items_of_one_name_that_do_not_cross_are_fine(original, source):
+    source.write_text(
+        source.read_text()
+        + "#[allow(dead_code)]\nmod m {\n    pub struct Lines;\n    pub struct Error;\n"
+        "    type Result<T> = std::result::Result<T, Error>;\n    const ANSWER: u8 = 1;\n}\n"
+    )
+    assert "fit the Rust source" in xtask(original.root, "header", "--check")
+
+
+def test_words_of_c_are_refused_where_they_would_be_changed_or_misread(original, source):
+    original.edit(source, "pub lines: u64", "pub default: u64")
+    original.edit(source, "        lines: bytes.iter()", "        default: bytes.iter()")
+    text = refused(original, "header")
+    assert "error: `default`, a field of Tally, is a word of C or C++: rename it" in text
+    source.write_text(source.read_text().replace("default: ", "lines: "))
+    add_export(
+        original,
+        "    fn hello_pyrust_word(restrict: u8) -> u8 {\n        Ok(restrict)\n    }\n",
+    )
+    text = refused(original, "header")
+    assert "error: `restrict`, a field or an argument, is a word of C or C++: rename it" in text
+
+
+def test_the_length_of_an_array_is_a_number_or_a_constant_that_c_sees(original, source):
+    original.edit(source, "pub bytes: u64", "pub room: [u8; ROOM],\n        pub bytes: u64")
+    original.edit(
+        source, "        bytes: bytes.len()", "        room: [0; ROOM],\n        bytes: bytes.len()"
+    )
+    source.write_text(source.read_text() + "const ROOM: usize = 8;\n")
+    assert "C does not know the length hello_pyrust_ROOM: write a number" in refused(
+        original, "header"
+    )
+    before = contents(original)
+    original.edit(source, "\nconst ROOM", "\npub const ROOM")
+    original.edit(
+        source, "pub const ANSWER", "pub const LEAST: i64 = -9223372036854775808;\npub const ANSWER"
+    )
+    xtask(original.root, "header")
+    header = (original.root / GENERATED[0]).read_text()
+    module = (original.root / GENERATED[1]).read_text()
+    for name, text in before.items():
+        (original.root / name).write_bytes(text)
+    assert "uint8_t room[hello_pyrust_ROOM];" in header
+    # A number without its sign is too large for C.
+    assert "#define hello_pyrust_LEAST (-9223372036854775807 - 1)" in header
+    assert "hello_pyrust_LEAST" in module

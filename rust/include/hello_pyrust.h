@@ -184,11 +184,13 @@ void hello_pyrust_guest_free(struct hello_pyrust_Guest *guest);
 // when an exported function, struct, enum or callback does.
 hello_pyrust_Text hello_pyrust_abi(void);
 
-// How the structs and enums that cross lie in memory, as the compiler of this library
-// laid them out; for tests that compare it with a C compiler's or CFFI's idea. Text in
-// static memory, never to be freed. It has a line for each type, with names as in Rust
-// and numbers in decimal, sizes and offsets in bytes:
+// What is exported, and how the structs and enums that cross lie in memory, as the
+// compiler of this library laid them out; for tests that compare it with a C compiler's
+// or CFFI's idea. Text in static memory, never to be freed. It has a line for each
+// function and type, with the names of types as in Rust and numbers in decimal, sizes and
+// offsets in bytes:
 //
+//     fn <name>
 //     struct <name> <size> <alignment> <field>:<offset>:<size> ...
 //     enum <name> <size> <alignment> <value's name>=<value> ...
 hello_pyrust_Text hello_pyrust_layout(void);

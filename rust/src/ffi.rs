@@ -248,7 +248,7 @@ pub struct Exports {
 
 /// How a type lies in memory.
 pub struct Layout {
-    /// `struct` or `enum`; empty for a type that has no line of its own.
+    /// `struct`, `enum` or `fn`; empty for a type that has no line of its own.
     pub kind: &'static str,
     pub name: &'static str,
     pub shape: u64,
@@ -276,6 +276,16 @@ impl Layout {
             align: 0,
             members: &[],
             inner,
+        }
+    }
+
+    /// The line of a function, which has a name alone, and refers to its types.
+    pub const fn of_fn(name: &'static str, inner: &'static [&'static Layout]) -> Layout {
+        Layout {
+            kind: "fn",
+            name,
+            shape: named("fn", name),
+            ..Layout::of(inner)
         }
     }
 }
@@ -389,6 +399,9 @@ impl<const ROOM: usize, const TYPES: usize> Lines<ROOM, TYPES> {
         }
         self.types += 1;
         self = self.word(layout.kind).word(" ").word(layout.name);
+        if layout.align == 0 {
+            return self.word("\n"); // a function
+        }
         self = self.word(" ").number(layout.size as i128);
         self = self.word(" ").number(layout.align as i128);
         let mut end = 0;
@@ -764,8 +777,10 @@ macro_rules! export {
                 shape
             },
             layouts: &[$(
-                $($crate::ffi::layout::<$type>(),)*
-                $crate::ffi::layout::<$result>(),
+                &$crate::ffi::Layout::of_fn(stringify!($name), &[
+                    $($crate::ffi::layout::<$type>(),)*
+                    $crate::ffi::layout::<$result>(),
+                ]),
             )*],
         };
     };
@@ -873,11 +888,13 @@ export! {
         Ok(Text(digits.as_ptr().cast(), PhantomData))
     }
 
-    /// How the structs and enums that cross lie in memory, as the compiler of this library
-    /// laid them out; for tests that compare it with a C compiler's or CFFI's idea. Text in
-    /// static memory, never to be freed. It has a line for each type, with names as in Rust
-    /// and numbers in decimal, sizes and offsets in bytes:
+    /// What is exported, and how the structs and enums that cross lie in memory, as the
+    /// compiler of this library laid them out; for tests that compare it with a C compiler's
+    /// or CFFI's idea. Text in static memory, never to be freed. It has a line for each
+    /// function and type, with the names of types as in Rust and numbers in decimal, sizes and
+    /// offsets in bytes:
     ///
+    ///     fn <name>
     ///     struct <name> <size> <alignment> <field>:<offset>:<size> ...
     ///     enum <name> <size> <alignment> <value's name>=<value> ...
     fn hello_pyrust_layout() -> Text<'static> {

@@ -8,7 +8,9 @@ use anyhow::{bail, ensure, Context, Result};
 use cbindgen::{Builder, Config};
 
 use crate::build;
+use crate::layout;
 use crate::library;
+use crate::names;
 use crate::project::{self, read, write, Project};
 use crate::say;
 
@@ -72,7 +74,9 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     let library = build::debug_library(project, &folder)?;
     let fingerprint = library::fingerprint(&fs::read(&library)?, &project.module)
         .with_context(|| format!("{}", library.display()))?;
-    let (header, declarations) = c_texts(project, &source)?;
+    let table = layout::table(&library, &project.module)?;
+    layout::ensure_by_gate(&layout::exports(&library)?, &layout::functions(&table))?;
+    let (header, declarations) = c_texts(project, &source, &table)?;
 
     let input = folder.join("declarations.h");
     write(&input, &declarations)?;
@@ -92,7 +96,8 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
 }
 
 /// The header that C compilers read, and the declarations that CFFI reads.
-fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
+/// `table`: what the library says of itself, for a comparison.
+fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, String)> {
     let path = project.rust.join("cbindgen.toml");
     let mut config = Config::from_file(&path)
         .map_err(anyhow::Error::msg)
@@ -125,10 +130,23 @@ fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
         .with_config(config)
         .generate()
         .context("cbindgen cannot read the expanded crate, build/header/expanded.rs")?;
+    let globals = bindings.globals.iter().map(|found| found.path.name());
+    let declared = bindings.functions.iter().map(|found| found.path.name());
+    let declared = declared.chain(globals).map(str::to_owned).collect();
+    let gate = layout::functions(table);
+    layout::ensure_by_gate(&declared, &gate)?;
+    let missing: Vec<&str> = gate.difference(&declared).map(String::as_str).collect();
+    ensure!(
+        missing.is_empty(),
+        "cbindgen cannot declare {} in C: use types that it knows by their own names",
+        missing.join(", ")
+    );
 
     let mut header = Vec::new();
     bindings.write(&mut header);
-    let header = closed_comments(&String::from_utf8(header)?);
+    let header = closed_comments(&String::from_utf8(header)?)
+        // To C it is a minus before a number that is too large.
+        .replace(" -9223372036854775808", " (-9223372036854775807 - 1)");
     for name in constants(source).filter(|name| !defines(&header, name)) {
         say!("note: {name} is not a number: neither C nor Python sees it");
     }
@@ -141,7 +159,14 @@ fn c_texts(project: &Project, source: &str) -> Result<(String, String)> {
     bindings.config.documentation = false;
     let mut bare = Vec::new();
     bindings.write(&mut bare);
-    Ok((header, declarations(&String::from_utf8(bare)?)?))
+    let bare = String::from_utf8(bare)?;
+    let export = &bindings.config.export;
+    let c_name = |name: &str| match export.rename.get(name) {
+        Some(renamed) => renamed.clone(),
+        None => export.prefix.clone().unwrap_or_default() + name,
+    };
+    names::check(source, &bare, c_name, table)?;
+    Ok((header, declarations(&bare)?))
 }
 
 /// The header with a full stop after each comment that ends with a backslash, where C

@@ -1,12 +1,15 @@
-//! Rust's idea of every struct and enum that crosses, for one target, against the idea that a
-//! C compiler for that target has of them from the header.
+//! What the gate says of one target's library against what is there: the functions against the
+//! header, and Rust's idea of every struct and enum that crosses against the idea that a C
+//! compiler for that target has of them from the header.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 
+use crate::audit;
 use crate::library;
+use crate::policy;
 use crate::project::{self, read, Project};
 use crate::targets::Target;
 
@@ -14,16 +17,19 @@ use crate::targets::Target;
 /// gets the C file and the compiler's log.
 pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) -> Result<()> {
     let module = &project.module;
-    let header = project.rust.join(format!("include/{module}.h"));
-    let data =
-        std::fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
-    let table = library::layout(&data, module).with_context(|| {
-        format!(
-            "{} holds no `{module}.layout=`, the text of {module}_layout",
-            library.display()
-        )
-    })?;
-    let missing: Vec<String> = types(&read(&header)?)
+    let header = read(&project.rust.join(format!("include/{module}.h")))?;
+    let table = table(library, module)?;
+    let gate = functions(&table);
+    ensure_by_gate(&exports(library)?, &gate)?;
+    let declared = audit::functions(&header, module);
+    let differ = listed(declared.symmetric_difference(&gate));
+    ensure!(
+        differ.is_empty(),
+        "the header and the functions of export! differ for {}: {differ}; run `make header`, and \
+         export the same on every platform",
+        target.triple
+    );
+    let missing: Vec<String> = types(&header)
         .difference(&named(&table, module))
         .cloned()
         .collect();
@@ -63,6 +69,53 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
     })
 }
 
+/// What `<module>_layout` returns, from the library's file.
+pub fn table(library: &Path, module: &str) -> Result<String> {
+    let data =
+        std::fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
+    library::layout(&data, module).with_context(|| {
+        format!(
+            "{} holds no `{module}.layout=`, the text of {module}_layout",
+            library.display()
+        )
+    })
+}
+
+/// The functions that the gate exports: those that the fingerprint covers.
+pub fn functions(table: &str) -> BTreeSet<String> {
+    table
+        .lines()
+        .filter_map(|line| line.strip_prefix("fn "))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What a library's file exports, but for what linkers add.
+pub fn exports(library: &Path) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for slice in library::read(library)? {
+        let linkers = policy::linker_exports(slice.format);
+        found.extend(slice.exports.into_iter().filter(|name| !linkers(name)));
+    }
+    Ok(found)
+}
+
+/// Fails where something is exported that did not come through the gate.
+pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> Result<()> {
+    let stray = listed(exported.difference(gate));
+    ensure!(
+        stray.is_empty(),
+        "the fingerprint does not cover what is exported beside export!: {stray}; declare it with \
+         export! in the crate's root, or do not export it (no_mangle, export_name, extern block; in \
+         a dependency too)"
+    );
+    Ok(())
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
 /// The structs and enums whose insides the header shows.
 fn types(header: &str) -> BTreeSet<String> {
     header
@@ -84,6 +137,7 @@ fn types(header: &str) -> BTreeSet<String> {
 fn named(table: &str, module: &str) -> BTreeSet<String> {
     table
         .lines()
+        .filter(|line| !line.starts_with("fn "))
         .filter_map(|line| line.split(' ').nth(1))
         .map(|name| format!("{module}_{name}"))
         .collect()
@@ -95,7 +149,7 @@ fn assertions(table: &str, module: &str) -> Result<String> {
     let mut assert = |what: String, value: &str| {
         c += &format!("_Static_assert({what} == {value}, \"in Rust: {value}\");\n");
     };
-    for line in table.lines() {
+    for line in table.lines().filter(|line| !line.starts_with("fn ")) {
         let unknown =
             || format!("{module}_layout says {line:?}, which its comment does not explain");
         let mut words = line.split(' ');
@@ -154,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_table_becomes_assertions() {
-        let table = "struct S 8 4 a:0:4 b:4:1\nenum E 1 1 A=-1\n";
+        let table = "struct S 8 4 a:0:4 b:4:1\nenum E 1 1 A=-1\nfn m_f\n";
         let c = assertions(table, "m").unwrap();
         for text in [
             "sizeof(m_S) == 8,",

@@ -10,6 +10,7 @@ mod header;
 mod layout;
 mod library;
 mod matrix;
+mod names;
 mod pipeline;
 mod policy;
 mod progress;
