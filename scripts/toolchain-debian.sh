@@ -13,10 +13,8 @@ for _package in rustc-web cargo-web rust-web-src; do
 done
 if [ -n "$_missing" ]; then
     if [ "$(id -u)" = 0 ]; then
-        # A list that a mirror is just replacing does not matter while the install works.
-        apt-get -qq update || echo "some of Debian's package lists could not be read" >&2
         # shellcheck disable=SC2086 # a list of words
-        DEBIAN_FRONTEND=noninteractive apt-get -qq -y install $_missing >/dev/null
+        sh scripts/apt-install.sh $_missing
     else
         echo "error: run as root: apt-get install$_missing" >&2
     fi

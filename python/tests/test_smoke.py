@@ -181,6 +181,7 @@ def test_debians_packages_where_another_distribution_runs(tmp_path, monkeypatch)
     lists.write_text("deb http://archive.ubuntu.com/ubuntu jammy main\n")
     monkeypatch.setattr(common, "debian_lists", lambda: [lists])
     get = common.apt_get(tmp_path / "apt", "arm64", "bookworm")
+    common.run([*get, "update"])
     uris = common.run([*get, "--print-uris", "install", "python3-minimal"])
     assert "_arm64.deb" in uris and "ubuntu" not in uris
     (source,) = (tmp_path / "apt/etc/sources.list.d").iterdir()

@@ -446,7 +446,7 @@ def test_a_dll_is_refused(project, foreign, tmp_path):
 def test_gcc_links_no_libgcc_into_a_musl_library(project, foreign, tmp_path):
     """As in the images for musl, whose gcc asks for libgcc_s, which a bare Alpine lacks."""
     environment = foreign("musllinux_x86_64")
-    root = common.debian("musl-amd64", "amd64", ["musl"], "bookworm")
+    root = common.debian("musl-amd64", "amd64", ["musl"], ("bookworm", "trixie"))
     program = tmp_path / "musl-gcc"
     program.write_text(
         f'#!/bin/sh\nexec gcc -nostdlib -L{root}/lib/x86_64-linux-musl "$@"\n'  # its libc.so

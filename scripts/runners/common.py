@@ -206,12 +206,13 @@ def cached(name, recipe, make):
     return folder
 
 
-DEBIAN = "bookworm"
+DEBIAN = ("bookworm",)
 
 
-def debian(name, architecture, packages, suite=DEBIAN, keep=None):
-    """The folder ROOTS/name with Debian's packages, and all that they depend on, unpacked.
-    Of their files only those that match one of the globs of `keep` stay, if there are any.
+def debian(name, architecture, packages, suites=DEBIAN, keep=None):
+    """The folder ROOTS/name with Debian's packages, and all that they depend on, unpacked: those
+    of the first of some suites that can be had. Of their files only those that match one of the
+    globs of `keep` stay, if there are any.
 
     Nothing is installed, and no root rights are needed: apt resolves and downloads with a
     state of its own. The packages come from where this machine's own do, whatever its suite.
@@ -222,11 +223,7 @@ def debian(name, architecture, packages, suite=DEBIAN, keep=None):
 
     def make(folder):
         apt = folder / "apt"
-        try:
-            get = apt_get(apt, architecture, suite)
-            run([*get, "--download-only", "install", *packages], timeout=600)
-        except Failure as failure:
-            raise Skip(f"{name}: apt-get cannot bring {' '.join(packages)}: {failure}") from None
+        download(name, apt, architecture, suites, packages)
         (folder / "root").mkdir()
         for package in sorted((apt / "archives").glob("*.deb")):
             run(["dpkg-deb", "--extract", package, folder / "root"])
@@ -239,29 +236,49 @@ def debian(name, architecture, packages, suite=DEBIAN, keep=None):
             if not path.is_dir() and not any(map(path.match, keep)):
                 path.unlink()
 
-    recipe = " ".join([architecture, suite, *packages, *(keep or [])])
+    recipe = " ".join([architecture, *suites, *packages, *(keep or [])])
     return cached(name, recipe, make) / "root"
 
 
-def debian_sources(name, packages, folder, suite=DEBIAN):
+def debian_sources(name, packages, folder, suites=DEBIAN):
     """Unpacks the upstream archives of Debian's source packages into a folder. `name` says in
     an error what they are for."""
     if not shutil.which("apt-get"):
         raise Skip(f"{name}: it is made from Debian's source packages, by apt-get")
     apt = folder / "apt"
-    try:
-        get = apt_get(apt, "amd64", suite, "deb-src")
-        run([*get, "--download-only", "--tar-only", "source", *packages], cwd=apt, timeout=600)
-    except Failure as failure:
-        raise Skip(f"{name}: apt-get cannot bring {' '.join(packages)}: {failure}") from None
+    download(name, apt, "amd64", suites, packages, ["--tar-only", "source"], "deb-src")
     for archive in apt.glob("*.orig.tar.*"):
         shutil.unpack_archive(archive, folder)
     shutil.rmtree(apt)
 
 
+def download(name, folder, architecture, suites, packages, verb=("install",), kind="deb"):
+    """Lets apt-get, with a state of its own in a folder, download packages, and all that they
+    depend on, from the first of some suites where it can."""
+    said = []
+    for suite in suites:
+        shutil.rmtree(folder, ignore_errors=True)
+        unread = None
+        try:
+            get = apt_get(folder, architecture, suite, kind)
+            try:
+                run([*get, "update"])
+            except Failure as failure:
+                # It does not matter while other lists have the packages.
+                unread = failure
+            run([*get, "--download-only", *verb, *packages], cwd=folder, timeout=600)
+            return
+        except Failure as failure:
+            # Without its list, "Unable to locate package" is all that apt says of a package.
+            text = str(unread or failure)
+            lines = [line for line in text.splitlines() if line.startswith(("E: ", "W: "))]
+            said.append(f"{suite}: {' '.join(lines) or text}")
+    raise Skip(f"{name}: apt-get cannot bring {' '.join(packages)}: {'; '.join(said)}")
+
+
 def apt_get(folder, architecture, suite, kind="deb"):
     """The words that call apt-get with a state of its own, in a new folder, and nothing
-    installed. It knows a suite's packages, or for "deb-src" their sources."""
+    installed. After an `update` it knows a suite's packages, or for "deb-src" their sources."""
     for part in ["lists/partial", "archives/partial", "etc/sources.list.d"]:
         (folder / part).mkdir(parents=True)
     (folder / "status").touch()
@@ -271,6 +288,8 @@ def apt_get(folder, architecture, suite, kind="deb"):
         "APT::Architectures::": architecture,
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "root",
+        "APT::Update::Error-Mode": "any",
+        "Acquire::Languages": "none",
         "Debug::NoLocking": "true",
         "Dir::Cache": folder,
         "Dir::Etc::sourcelist": folder / "etc/sources.list",
@@ -278,11 +297,7 @@ def apt_get(folder, architecture, suite, kind="deb"):
         "Dir::State": folder,
         "Dir::State::status": folder / "status",
     }
-    get = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    # A list that a mirror is just replacing does not matter while the others have the packages.
-    with contextlib.suppress(Failure):
-        run([*get, "update"])
-    return get
+    return ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
 
 
 def copy_sources(folder, suite, kind):

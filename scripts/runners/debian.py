@@ -14,17 +14,18 @@ from pathlib import Path
 
 import common
 
-# CPython: the suite of Debian that has it.
+# CPython: the suites of Debian that have it, oldest first. The next one serves where a mirror
+# has one suite's lists in disorder.
 SUITES = {
-    "amd64": "bookworm",
-    "arm64": "bookworm",
-    "armhf": "bookworm",
-    "i386": "bookworm",
-    "ppc64el": "bookworm",
-    "riscv64": "trixie",
-    "s390x": "bookworm",
+    "amd64": ("bookworm", "trixie"),
+    "arm64": ("bookworm", "trixie"),
+    "armhf": ("bookworm", "trixie"),
+    "i386": ("bookworm", "trixie"),
+    "ppc64el": ("bookworm", "trixie"),
+    "riscv64": ("trixie", "sid"),
+    "s390x": ("bookworm", "trixie"),
 }
-# The glibc of each: no pip installs there what needs a newer one.
+# The glibc of the oldest: no pip installs there what needs a newer one.
 GLIBC = {"bullseye": (2, 31), "bookworm": (2, 36), "trixie": (2, 41)}
 # The platforms that PyPI has cffi for. The others get Debian's.
 CFFI_PLATFORMS = {
@@ -130,7 +131,7 @@ def main(architecture, wheel):
     wheel = Path(wheel).resolve()
     if architecture not in SUITES:
         raise common.Skip(f"{architecture}: debian.py knows {', '.join(SUITES)}")
-    check_floor(wheel, SUITES[architecture])
+    check_floor(wheel, SUITES[architecture][0])
     pip = common.pypi("pip", common.PIP, unpacked=True)
     root, program, options = cpython(architecture)
     run_python(architecture, root, program, pip, options, wheel)
@@ -138,7 +139,7 @@ def main(architecture, wheel):
         return 1
     try:
         check_floor(wheel, "bullseye")
-        root = common.debian(f"pypy-{architecture}", architecture, ["pypy"], "bullseye")
+        root = common.debian(f"pypy-{architecture}", architecture, ["pypy"], ("bullseye",))
         pip = common.pypi("pip-py2", common.PIP2, "--python-version=2.7", unpacked=True)
     except common.Skip as skip:
         common.skipped(str(skip))

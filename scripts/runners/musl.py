@@ -18,15 +18,15 @@ from pathlib import Path
 import common
 import ziglang
 
-# Debian's name of an architecture: zig's target, and the suite that has musl for it.
+# Debian's name of an architecture: zig's target, and the suites that have musl for it.
 TARGETS = {
-    "amd64": ("x86_64-linux-musl", "bookworm"),
-    "arm64": ("aarch64-linux-musl", "bookworm"),
-    "armhf": ("arm-linux-musleabihf", "bookworm"),
-    "i386": ("x86-linux-musl", "bookworm"),
-    "ppc64el": ("powerpc64le-linux-musl", "bookworm"),
-    "riscv64": ("riscv64-linux-musl", "trixie"),
-    "s390x": ("s390x-linux-musl", "bookworm"),
+    "amd64": ("x86_64-linux-musl", ("bookworm", "trixie")),
+    "arm64": ("aarch64-linux-musl", ("bookworm", "trixie")),
+    "armhf": ("arm-linux-musleabihf", ("bookworm", "trixie")),
+    "i386": ("x86-linux-musl", ("bookworm", "trixie")),
+    "ppc64el": ("powerpc64le-linux-musl", ("bookworm", "trixie")),
+    "riscv64": ("riscv64-linux-musl", ("trixie", "sid")),
+    "s390x": ("s390x-linux-musl", ("bookworm", "trixie")),
 }
 OLDEST = (1, 2)  # the musl that `musllinux_1_2` promises
 
@@ -46,8 +46,8 @@ def find_loader(architecture):
     libgcc_s for one, which a bare Alpine lacks.
     https://git.musl-libc.org/cgit/musl/tree/ldso/dynlink.c
     """
-    _, suite = TARGETS[architecture]
-    root = common.debian(f"musl-{architecture}", architecture, ["musl"], suite)
+    _, suites = TARGETS[architecture]
+    root = common.debian(f"musl-{architecture}", architecture, ["musl"], suites)
     (loader,) = root.glob("lib/ld-musl-*.so.1")
     return loader
 

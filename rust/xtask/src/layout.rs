@@ -106,8 +106,8 @@ pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> R
     ensure!(
         stray.is_empty(),
         "the fingerprint does not cover what is exported beside export!: {stray}; declare it with \
-         export! in the crate's root, or do not export it (no_mangle, export_name, extern block; in \
-         a dependency too)"
+         export! in the crate's root, or do not export it (no_mangle, export_name; an extern \
+         block belongs inside a function), in a dependency neither"
     );
     Ok(())
 }
