@@ -18,7 +18,7 @@ import zipfile
 from contextlib import contextmanager
 
 import pytest
-from conftest import PACKAGE, ROOT, XTASK, Project, clean_environment, run, xtask
+from conftest import PACKAGE, ROOT, XTASK, Project, clean_environment, needs_wheel, run, xtask
 
 VERSION = re.search(r'version = "(.*)"', (ROOT / "rust/Cargo.toml").read_text())[1]
 INFO = f"{PACKAGE}-{VERSION}.dist-info"
@@ -950,7 +950,13 @@ def verdicts(tmp_path_factory):
     return {files[file]: findings for file, findings in judged(files).items()}
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(name, marks=[] if base in ("sdist", "library") else needs_wheel(base))
+        for name, (_, base, _) in CASES.items()
+    ],
+)
 def test_each_rule_sees_what_breaks_it_and_no_other_does(case, verdicts):
     expected, base, _ = CASES[case]
     if case not in verdicts:

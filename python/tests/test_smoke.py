@@ -64,8 +64,10 @@ def wrong_fingerprint(library):
     return re.sub(rb"(?<=hello_pyrust\.abi=)[0-9a-f]{16}", b"0123456789abcdef", library)
 
 
-def other_architecture(target):
+def other_architecture(target, library):
     """A library for another architecture, of the same system where dist/ has one."""
+    if target == "manylinux_x86_64":
+        return library[:18] + b"\xb7\0" + library[20:]  # EM_AARCH64: dist/ need have none
     others = {
         "manylinux": ["manylinux_s390x", "manylinux_aarch64", "musllinux_aarch64"],
         "musllinux": ["musllinux_aarch64", "musllinux_x86_64", "manylinux_s390x"],
@@ -82,7 +84,7 @@ def other_architecture(target):
 
 
 BREAKAGES = {
-    "another architecture": lambda target, library: other_architecture(target),
+    "another architecture": lambda target, library: other_architecture(target, library),
     "truncated": lambda target, library: library[: len(library) // 2],
     "wrong fingerprint": lambda target, library: wrong_fingerprint(library),
 }

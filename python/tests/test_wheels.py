@@ -7,7 +7,7 @@ import zipfile
 
 import pefile
 import pytest
-from conftest import PACKAGE, ROOT
+from conftest import PACKAGE, ROOT, needs_wheel
 from macho_signature import check as check_signature
 from macholib.mach_o import LC_ID_DYLIB, LC_LOAD_DYLIB
 from macholib.MachO import MachO
@@ -21,13 +21,21 @@ WINDOWS_DLLS = re.compile(
 )
 
 
-@pytest.fixture(params=WHEELS, ids=lambda path: path.stem.split("-none-")[1].split(".")[-1])
+def last_tag(path):
+    return path.stem.split("-")[-1].split(".")[-1]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(path, id=last_tag(path), marks=needs_wheel(last_tag(path))) for path in WHEELS
+    ]
+)
 def library(request, tmp_path):
     """The library of a wheel, with the platform of the wheel's last tag."""
     with zipfile.ZipFile(request.param) as archive:
         (name,) = [name for name in archive.namelist() if re.search(r"/lib/.", name)]
         path = archive.extract(name, tmp_path)
-    return path, request.param.stem.split("-")[-1].split(".")[-1]
+    return path, last_tag(request.param)
 
 
 def readelf(option, path):
