@@ -123,7 +123,100 @@ def sdist_files():
         found[PACKAGE + "/" + name] = path
     for name, path in files_below(CRATE, skip=("xtask",)).items():
         found["rust/" + name] = path
+    add_needed(found)
     return found
+
+
+# What a line of Rust names outside its file: relative to that, or to the crate's folder.
+INCLUDED = re.compile(
+    r"""(?:\binclude(?:_str|_bytes)?!\s*[(\[{]\s*|\#\[path\s*=\s*)"([^"\n]+)"
+    | "CARGO_MANIFEST_DIR"\s*\)\s*,\s*"/([^"\n]+)"
+    | rerun-if-changed=([^"\n{}]+)""",
+    re.VERBOSE,
+)
+LOCAL_CRATE = re.compile(r"""\bpath\s*=\s*["']([^"'\n]+)["']""")
+INHERITED = re.compile(r"\bworkspace\s*=\s*true\b")
+
+
+def add_needed(found):
+    """Adds to an sdist's files what the crate needs beside its folder: local crates, and
+    files that sources include. They keep their places, so that every path still holds, and
+    no cargo is needed to know them."""
+    crate = os.path.realpath(CRATE)
+    root = os.path.dirname(crate)
+    crates = [crate]
+    waiting = [os.path.join(crate, "Cargo.toml")] + sources_in(crate)
+    seen = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen or not path.endswith((".rs", "Cargo.toml")) or not os.path.isfile(path):
+            continue
+        seen.add(path)
+        for needed, text in needed_by(path, crate):
+            if not os.path.exists(needed):
+                continue  # Cargo will say so, if it needs it.
+            waiting += [needed, os.path.join(needed, "Cargo.toml")]
+            if any((needed + os.sep).startswith(folder + os.sep) for folder in crates):
+                continue
+            where = "%s names %s" % (os.path.relpath(path), text)
+            if (crate + os.sep).startswith(needed + os.sep):
+                fail("%s, a folder around the crate, which no sdist can hold" % where)
+            if not needed.startswith(root + os.sep):
+                fail(
+                    "%s, which is outside %s: an sdist cannot hold it" % (where, root),
+                    "move it to a folder beside %s" % CRATE,
+                )
+            files = {needed: needed}
+            if os.path.isdir(needed):
+                files = {os.path.join(needed, name): it for name, it in files_below(needed).items()}
+                crates.append(needed)
+                if is_file(needed, "Cargo.toml"):
+                    waiting += sources_in(needed)
+            for place, it in files.items():
+                name = os.path.relpath(place, root).replace(os.sep, "/")
+                if sha256(found.setdefault(name, it)) != sha256(it):
+                    fail(
+                        "%s, and the sdist has another file by the name of %s" % (where, name),
+                        "keep it in %s, or a link to it" % CRATE,
+                    )
+
+
+def sources_in(crate):
+    files = files_below(crate, skip=("xtask",) + TESTS)
+    return [os.path.join(crate, name) for name in files if name.endswith(".rs")]
+
+
+def needed_by(path, crate):
+    """(path, as it is named) of what a manifest or source of Rust names."""
+    with io.open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    folder = os.path.dirname(path)
+    found = []
+    if path.endswith(".rs"):
+        package = [up for up in folders_above(path) if is_file(up, "Cargo.toml")][:1]
+        for match in INCLUDED.finditer(re.sub(r"(?m)^\s*//.*", "", text)):
+            in_file, in_package, watched = match.groups()
+            # What a build script watches need not be there, as files of git's.
+            if not (watched and re.search(r"(^|/)(\.[^./]|\.\.$)", watched)):
+                base = folder if in_file or not package else package[0]
+                found.append((base, in_file or in_package or watched))
+    else:
+        text = "\n".join(line.partition("#")[0] for line in text.splitlines())
+        found += [(folder, match) for match in LOCAL_CRATE.findall(text)]
+        alone = folder != crate or is_file(crate, "Cargo.lock")
+        if "[workspace" not in text and (INHERITED.search(text) or not alone):
+            for up in folders_above(folder):
+                manifest = os.path.join(up, "Cargo.toml")
+                if any(line.startswith(b"[workspace") for line in read_lines(manifest)):
+                    if folder == crate:
+                        fail(
+                            "the crate belongs to the workspace of %s, and an sdist holds it "
+                            "alone" % os.path.relpath(manifest),
+                            "write [workspace] into %s/Cargo.toml, and run cargo there" % CRATE,
+                        )
+                    found.append((up, "Cargo.toml"))
+                    break
+    return [(os.path.normpath(os.path.join(folder, native(it))), it) for folder, it in found]
 
 
 def sha256(path):
@@ -189,8 +282,10 @@ def write_stamp(path, **contents):
 
 
 def native(text):
-    """Text as this Python's file names are."""
-    return text.encode("utf-8") if str is bytes else text
+    """UTF-8 or text as this Python's file names are."""
+    if not isinstance(text, bytes):
+        text = text.encode("utf-8", *(() if str is bytes else ("surrogateescape",)))
+    return text if str is bytes else os.fsdecode(text)
 
 
 def read_stamp(path):
@@ -223,14 +318,13 @@ def folders_above(path):
     return found
 
 
-def lines_of(path):
-    """A file's lines, as the system writes names; none where there is no file."""
+def read_lines(path):
+    """A file's lines, in bytes; none where there is no file."""
     try:
         with open(path, "rb") as file:
-            lines = file.read().splitlines()
+            return file.read().splitlines()
     except (IOError, OSError):
         return []
-    return lines if str is bytes else [os.fsdecode(line) for line in lines]
 
 
 def read_by_build(library):
@@ -238,7 +332,7 @@ def read_by_build(library):
     scripts note them beside it, and cargo sums up the files.
     https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files"""
     paths, names = [], []
-    for line in lines_of(os.path.splitext(library)[0] + ".d"):
+    for line in map(native, read_lines(os.path.splitext(library)[0] + ".d")):
         words = line.partition(": ")[2]
         paths += [word.replace("\\ ", " ") for word in re.split(r"(?<!\\) ", words) if word]
     folder = os.path.dirname(library)
@@ -249,7 +343,7 @@ def read_by_build(library):
             path = os.path.join(part, name)
             notes.append(path if name.endswith(".d") else os.path.join(path, "output"))
     for path in notes:
-        for line in lines_of(path):
+        for line in map(native, read_lines(path)):
             found = re.match(r"(?:# env-dep:|cargo::?rerun-if-env-changed=)(\w[^=]*)", line)
             if found:
                 names.append(found.group(1))
@@ -286,17 +380,28 @@ def is_file(folder, name):
     return os.path.isfile(os.path.join(folder, name))
 
 
-def settings_digest():
-    """A digest of cargo's configuration outside the crate.
+def settings():
+    """The text of all files of cargo's configuration, from the crate's folder upwards.
     https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure"""
-    home = os.environ.get("CARGO_HOME") or os.path.join(os.path.expanduser("~"), ".cargo")
-    folders = [os.path.join(up, ".cargo") for up in folders_above(os.path.realpath(CRATE))]
-    paths = [os.path.join(up, name) for up in folders + [home] for name in SETTINGS]
-    text = " ".join(sha256(path) for path in paths if os.path.isfile(path))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    crate = os.path.realpath(CRATE)
+    folders = [os.path.join(folder, ".cargo") for folder in [crate] + folders_above(crate)]
+    folders.append(os.environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo"))
+    paths = [os.path.join(up, name) for up in folders for name in ("config", "config.toml")]
+    return b"\n".join(b"\n".join(read_lines(path)) for path in paths)
 
 
-SETTINGS = ("config", "config.toml")
+def settings_digest():
+    return hashlib.sha256(settings()).hexdigest()
+
+
+def environment(names):
+    """What a stamp says of variables. What the configuration sets counts there: `cargo run`
+    hands that to the pipeline."""
+    names = [name for name in names if not SET_VARIABLE.match(name)]
+    names = [name for name in names if name.encode("utf-8") not in settings()]
+    return {
+        name: value_digest(name) for name in names + list(filter(BUILD_VARIABLE.match, os.environ))
+    }
 
 
 def value_digest(name):
@@ -525,13 +630,11 @@ class build_library(Command):
         stamp = {"library": sha256(self.path), "sources": self.sources}
         if self.sources:
             paths, names = read_by_build(self.path)
-            names = [name for name in names if not SET_VARIABLE.match(name)]
-            names += filter(BUILD_VARIABLE.match, os.environ)
             stamp.update(
                 place=self.place_here(),
                 built=not (self.library or self.command),
                 beside=beside_crate(paths),
-                environment={name: value_digest(name) for name in names},
+                environment=environment(names),
                 settings=settings_digest(),
                 rustc=self.rustc(),
             )

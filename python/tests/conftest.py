@@ -200,12 +200,12 @@ def failing_cargo(tmp_path):
 
 
 class Project:
-    """A copy of the working tree, without what builds left in it."""
+    """A copy of the working tree, or of another such copy, without what builds left in it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, root=ROOT):
         self.root = folder
         shutil.copytree(
-            ROOT,
+            root,
             folder,
             ignore=lambda path, names: [
                 name

@@ -36,6 +36,8 @@ pub struct Context {
     pub package: BTreeSet<String>,
     /// The files of the sdist, below its folder, and where they are in the working tree.
     pub sources: BTreeMap<String, PathBuf>,
+    /// The project's other files, likewise: the sdist holds those that the crate needs.
+    pub beside: BTreeMap<String, PathBuf>,
     pub rows: Vec<Target>,
     /// Paths of this machine, which no file that leaves may hold.
     pub private: Vec<String>,
@@ -71,6 +73,11 @@ impl Context {
                 sources.insert(format!("rust/{name}"), project.root.join(path));
             }
         }
+        let beside = tracked
+            .iter()
+            .filter(|path| !path.starts_with("rust/"))
+            .map(|path| (path.clone(), project.root.join(path)))
+            .collect();
         let home = env::home_dir().unwrap_or_default();
         let private = [&home, &project.root]
             .into_iter()
@@ -84,6 +91,7 @@ impl Context {
             functions: functions(&read(&header)?, module),
             package,
             sources,
+            beside,
             rows: targets::load(project)?,
             private,
             today: sdist::date(now + 86400),
@@ -98,7 +106,7 @@ impl Context {
 /// The project's files as git knows them, with `/` between names; without a repository, or
 /// before the first `git add`, those that are there.
 fn tracked(project: &Project) -> Result<Vec<String>> {
-    let known = project.git(&["ls-files", "-z", "--", "python", "rust"])?;
+    let known = project.git(&["ls-files", "-z"])?;
     match known {
         None => eprintln!(
             "note: {} is not a git repository: an sdist is compared with the files that are there",
@@ -110,7 +118,7 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
         Some(_) => {}
     }
     let mut found = Vec::new();
-    let mut folders = vec![PathBuf::from("python"), PathBuf::from("rust")];
+    let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(project.root.join(&folder))? {
             let entry = entry?;
@@ -119,7 +127,8 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
             let built = ["target", "build", "dist", "__pycache__", "xtask", "tests"];
             if entry.file_type()?.is_dir() {
                 // The crate's tests are packed, the package's are not.
-                let skipped = built.contains(&&*name) || name.ends_with(".egg-info");
+                let tools = folder == Path::new("") && name.starts_with('.');
+                let skipped = tools || built.contains(&&*name) || name.ends_with(".egg-info");
                 if !skipped || path == Path::new("rust/tests") {
                     folders.push(path);
                 }
@@ -1014,7 +1023,8 @@ impl<'a> Judge<'a> {
             // `make sdist` writes the one; the others come with a vendored sdist.
             let generated = ["PKG-INFO", ".cargo/config.toml"].contains(&&**name)
                 || name.starts_with("rust/vendor/");
-            if !context.sources.contains_key(name) && !generated {
+            let beside = context.beside.contains_key(name) && is_named(name, files);
+            if !context.sources.contains_key(name) && !beside && !generated {
                 self.add(&policy::S703, Some(name), "it does not belong in the sdist");
             }
         }
@@ -1031,18 +1041,18 @@ impl<'a> Judge<'a> {
         if !files.contains_key("rust/Cargo.lock") {
             self.add(&policy::S706, Some("rust/Cargo.lock"), "it is missing");
         }
-        let path = "rust/Cargo.toml";
-        match files.get(path) {
-            None => self.add(&policy::S706, Some(path), "it is missing"),
-            Some(text) => match toml::from_str(&String::from_utf8_lossy(text)) {
-                Err(error) => self.add(&policy::S706, Some(path), format!("{error}")),
-                Ok(manifest) => {
-                    for dependency in dangling(&manifest, files) {
-                        let text = format!("it needs {dependency}, which is not in the sdist");
-                        self.add(&policy::S706, Some(path), text);
-                    }
-                }
-            },
+        let (crates, lacking) = local_crates(files);
+        for (path, text) in lacking {
+            self.add(&policy::S706, Some(&path), text);
+        }
+        for name in context.beside.keys() {
+            let of_crate = |folder: &String| {
+                let rest = name.strip_prefix(&format!("{folder}/"));
+                rest.is_some_and(|rest| !rest.split('/').any(|part| part.starts_with('.')))
+            };
+            if crates.iter().any(of_crate) && !files.contains_key(name) {
+                self.add(&policy::S703, Some(name), "it is missing");
+            }
         }
         for (name, contents) in files {
             self.judged
@@ -1052,36 +1062,72 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The paths in a manifest that lead to no package in the sdist.
-fn dangling(manifest: &toml::Table, files: &BTreeMap<String, &[u8]>) -> Vec<String> {
+/// Whether a manifest or source in an sdist names the file, or a folder that it is in.
+fn is_named(name: &str, files: &BTreeMap<String, &[u8]>) -> bool {
+    let first = name.split('/').next().unwrap_or_default();
+    name.ends_with("Cargo.toml")
+        || files.iter().any(|(path, text)| {
+            (path.ends_with(".rs") || path.ends_with("Cargo.toml"))
+                && memchr::memmem::find_iter(text, first.as_bytes())
+                    .any(|at| at > 0 && b"/\"'".contains(&text[at - 1]))
+        })
+}
+
+/// The folders in an sdist of the crate and of the local crates that it needs, and what of
+/// them is not there: a manifest's path, and in what way.
+fn local_crates(files: &BTreeMap<String, &[u8]>) -> (Vec<String>, Vec<(String, String)>) {
+    let mut crates = vec!["rust".to_owned()];
+    let mut lacking = Vec::new();
+    let mut next = 0;
+    while let Some(folder) = crates.get(next).cloned() {
+        next += 1;
+        let path = format!("{folder}/Cargo.toml");
+        let Some(text) = files.get(&path) else {
+            lacking.push((path, "it is missing".to_owned()));
+            continue;
+        };
+        let manifest: toml::Table = match toml::from_str(&String::from_utf8_lossy(text)) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                lacking.push((path, error.to_string()));
+                continue;
+            }
+        };
+        for named in paths_to_crates(&manifest) {
+            let mut parts: Vec<&str> = folder.split('/').collect();
+            let inside = named.split('/').all(|part| match part {
+                "" | "." => true,
+                ".." => parts.pop().is_some(),
+                part => {
+                    parts.push(part);
+                    true
+                }
+            });
+            let needed = parts.join("/");
+            let manifest = format!("{needed}/Cargo.toml");
+            if !inside || named.starts_with('/') || !files.contains_key(&manifest) {
+                let text = format!("it needs {named}, which is not in the sdist");
+                lacking.push((path.clone(), text));
+            } else if !crates.contains(&needed) {
+                crates.push(needed);
+            }
+        }
+    }
+    (crates, lacking)
+}
+
+fn paths_to_crates(manifest: &toml::Table) -> Vec<&str> {
     let mut found = Vec::new();
-    let mut tables: Vec<&toml::Table> = vec![manifest];
+    let mut tables = vec![manifest];
     while let Some(table) = tables.pop() {
         for (key, value) in table {
             let toml::Value::Table(inner) = value else {
                 continue;
             };
             tables.push(inner);
-            if !key.ends_with("dependencies") {
-                continue;
-            }
-            for dependency in inner.values().filter_map(toml::Value::as_table) {
-                let Some(path) = dependency.get("path").and_then(toml::Value::as_str) else {
-                    continue;
-                };
-                let mut parts = vec!["rust"];
-                let inside = path.split('/').all(|part| match part {
-                    "" | "." => true,
-                    ".." => parts.pop().is_some(),
-                    part => {
-                        parts.push(part);
-                        true
-                    }
-                });
-                let manifest = format!("{}/Cargo.toml", parts.join("/"));
-                if !inside || path.starts_with('/') || !files.contains_key(&manifest) {
-                    found.push(path.to_owned());
-                }
+            if key.ends_with("dependencies") {
+                let dependencies = inner.values().filter_map(toml::Value::as_table);
+                found.extend(dependencies.filter_map(|it| it.get("path")?.as_str()));
             }
         }
     }
@@ -1644,6 +1690,7 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
             let source = context
                 .sources
                 .get(name)
+                .or(context.beside.get(name))
                 .and_then(|path| fs::read(path).ok());
             if source.is_some_and(|source| Sha256::digest(source)[..] != hash[..]) {
                 let text = "it is another than in the working tree";
@@ -1718,6 +1765,7 @@ pub mod tests {
             functions: BTreeSet::new(),
             package: BTreeSet::new(),
             sources: BTreeMap::new(),
+            beside: BTreeMap::new(),
             rows: Vec::new(),
             private: vec!["/srv/build/project".into()],
             today: [2030, 1, 1, 0, 0, 0],
@@ -1794,13 +1842,25 @@ pub mod tests {
 
     #[test]
     fn paths_in_a_manifest_lead_somewhere() {
-        let files = BTreeMap::from([("rust/near/Cargo.toml".to_owned(), &b""[..])]);
         let manifest = "[dependencies]\na = { path = 'near' }\nb = { path = '../far' }\n\
                         [target.'cfg(unix)'.dev-dependencies]\nc = { path = 'gone' }\n";
-        let manifest = toml::from_str(manifest).unwrap();
-        let mut found = dangling(&manifest, &files);
+        let beside = "dependencies.d = { path = '../../beside' }\ndependencies.e.path = '/e'";
+        let files = [
+            ("rust/Cargo.toml", manifest),
+            ("rust/near/Cargo.toml", beside),
+            (
+                "beside/Cargo.toml",
+                "dependencies.near.path = '../rust/near'",
+            ),
+        ];
+        let files = files.map(|(name, text)| (name.to_owned(), text.as_bytes()));
+        let (crates, lacking) = local_crates(&BTreeMap::from(files));
+        assert_eq!(crates, ["rust", "rust/near", "beside"]);
+        let mut found: Vec<&str> = lacking.iter().map(|(_, text)| &**text).collect();
         found.sort();
-        assert_eq!(found, ["../far", "gone"]);
+        let expected =
+            ["../far", "/e", "gone"].map(|it| format!("it needs {it}, which is not in the sdist"));
+        assert_eq!(found, expected);
     }
 
     #[test]
