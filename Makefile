@@ -29,7 +29,9 @@ DRY_RUN ?=
 
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 CARGO ?= cargo
-XTASK := $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
+# cargo and rustup tell the program which of them ran it: which ones the user has asked for, if
+# any, stands here, so that a rust-toolchain.toml in rust/ counts as it does for cargo there.
+XTASK := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
 BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
 RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
 PYTHON_FILES := python scripts

@@ -120,7 +120,7 @@ def compiler(wheel):
 def check_compiler(folder):
     """Ends the run when the wheels are another compiler's than the one here."""
     rustc = os.environ.get("RUSTC", "rustc")
-    here = common.ask(rustc, "--version").split()[1]
+    here = common.ask(rustc, "--version", cwd=ROOT / "rust").split()[1]
     for wheel in filter(zipfile.is_zipfile, folder.glob("*.whl")):
         used = compiler(wheel)
         if used and used != here:

@@ -1,6 +1,7 @@
 """Whatever a library is built of, inside the crate's folder or not: after a change of it no way
 to build uses the old library, and the sdist holds what it needs of it."""
 
+import re
 import shutil
 import sys
 import sysconfig
@@ -9,9 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import PACKAGE, Environment, Project, clean_environment, commit, git, run, xtask
+from conftest import PACKAGE, ROOT, Environment, Project, clean_environment, commit, git, run, xtask
 from test_artefacts import members
-from test_decisions import no_cargo, packed  # noqa: F401, F811
+from test_decisions import no_cargo, packed  # noqa: F401
 
 SOURCE = """
 const ORIGIN: &str = concat!("file ", include_str!("../../origin.txt"), ", script ",
@@ -205,6 +206,65 @@ def test_make_wheels_builds_again_when_an_input_changes(origins, change, kind):
     expected = change(kind)
     text, library = wheels()
     assert expected in library and "up to date" not in text
+
+
+# ---- The toolchain -------------------------------------------------------------------------
+
+# What the Makefile passes on where the user asks for nothing; and rustup stays offline.
+UNASKED = {
+    "ASKED_CARGO": "cargo",
+    "ASKED_TOOLCHAIN": "",
+    "RUSTUP_AUTO_INSTALL": "0",
+    "RUSTUP_DIST_SERVER": "http://127.0.0.1:9",
+}
+
+
+@pytest.fixture(scope="module")
+def other_toolchain():
+    """(name, `rustc -vV`) of a toolchain that is installed and not the default one."""
+    if not shutil.which("rustup"):
+        pytest.skip("this machine has no rustup")
+    names = run("rustup", "toolchain", "list", cwd=ROOT).splitlines()
+    for name in [name for name in names if name.startswith("nightly") and "default" not in name]:
+        return name, run("rustup", "run", name, "rustc", "-vV", cwd=ROOT)
+    pytest.skip("rustup has no nightly toolchain")
+
+
+def commit_hash(rustc):
+    return re.search("^commit-hash: (.*)$", rustc, re.MULTILINE).group(1).encode()
+
+
+def test_make_and_setup_py_honour_the_crates_toolchain_file(project, other_toolchain):
+    name, rustc = other_toolchain
+    text = f'[toolchain]\nchannel = "{name}"\n'
+    (project.root / "rust/rust-toolchain.toml").write_text(text)
+    environment = clean_environment(**UNASKED)
+    environment.pop("RUSTUP_TOOLCHAIN", None)
+    text = xtask(project, "doctor", env=environment)
+    assert f"{name} (overridden by " in text and "rust-toolchain.toml" in text
+    xtask(project, "lib", env=environment)
+    assert commit_hash(rustc) in project.library.read_bytes()
+    project.library.unlink()
+    project.setup("build_library", "--inplace", env=environment)
+    assert commit_hash(rustc) in project.library.read_bytes()
+    # Who asks for one by name gets that.
+    default = run("rustc", "-vV", cwd=ROOT)
+    environment["ASKED_TOOLCHAIN"] = "stable"
+    assert default.splitlines()[0] in xtask(project, "doctor", env=environment)
+
+
+def test_a_toolchain_that_is_not_installed_is_one_sentence(project, other_toolchain):
+    (project.root / "rust/rust-toolchain.toml").write_text('[toolchain]\nchannel = "1.64.0"\n')
+    environment = clean_environment(**UNASKED)
+    environment.pop("RUSTUP_TOOLCHAIN", None)
+    text = xtask(project, "doctor", env=environment, fails=True)
+    assert len(text.splitlines()) == 1 and "1.64.0" in text and "rustup toolchain install" in text
+
+
+def test_make_says_what_the_user_has_asked_for():
+    environment = clean_environment(RUSTUP_TOOLCHAIN="", CARGO="/some/cargo")
+    text = run("make", "--dry-run", "doctor", cwd=ROOT, env=environment)
+    assert 'ASKED_CARGO="/some/cargo" ASKED_TOOLCHAIN="$RUSTUP_TOOLCHAIN" /some/cargo run' in text
 
 
 # ---- The sdist ----------------------------------------------------------------------------------

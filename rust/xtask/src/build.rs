@@ -33,7 +33,9 @@ fn rust_program(variable: &str, name: &str) -> OsString {
     env::var_os(variable).unwrap_or_else(|| name.into())
 }
 
-pub fn toolchain() -> Result<Toolchain> {
+/// The one that cargo uses for the library's crate.
+pub fn toolchain(project: &Project) -> Result<Toolchain> {
+    let rustc = |arguments: &[&str]| rustc(project, arguments);
     let version = rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(Toolchain {
@@ -43,18 +45,29 @@ pub fn toolchain() -> Result<Toolchain> {
     })
 }
 
-fn rustc(arguments: &[&str]) -> Result<String> {
+fn rustc(project: &Project, arguments: &[&str]) -> Result<String> {
     let rustc = rust_program("RUSTC", "rustc");
     let name = Path::new(&rustc).display();
     let output = Command::new(&rustc)
+        // rustup reads rust-toolchain.toml from here upwards.
+        .current_dir(&project.rust)
+        .env("RUSTUP_AUTO_INSTALL", "0") // A build downloads no toolchain unasked.
         .args(arguments)
         .output()
         .with_context(|| format!("cannot run {name}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() || !said.contains("' is not installed"),
+        "the toolchain for {} is not installed: {}; run `rustup toolchain install` there, or \
+         choose another by RUSTUP_TOOLCHAIN",
+        project.rust.display(),
+        said.lines().next().unwrap_or_default()
+    );
     ensure!(
         output.status.success(),
         "`{name} {}` failed: {}",
         arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
+        said.trim()
     );
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -68,6 +81,15 @@ pub enum Std {
     Rustup,
     /// The toolchain has its source: cargo builds it, once a target.
     Source,
+}
+
+/// Which toolchain rustup chooses for the crate, and why; None where there is no rustup.
+pub fn chosen(project: &Project) -> Option<String> {
+    let mut command = Command::new("rustup");
+    command.args(["show", "active-toolchain"]);
+    let output = command.current_dir(&project.rust).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    (output.status.success() && !said.trim().is_empty()).then(|| said.trim().to_owned())
 }
 
 impl Toolchain {
@@ -146,7 +168,7 @@ impl<'a> Builder<'a> {
         Ok(Builder {
             project,
             table: targets::load(project)?,
-            toolchain: toolchain()?,
+            toolchain: toolchain(project)?,
             backend,
         })
     }

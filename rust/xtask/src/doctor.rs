@@ -2,7 +2,7 @@
 
 use anyhow::{ensure, Result};
 
-use crate::build::{Builder, Std};
+use crate::build::{self, Builder, Std};
 use crate::container;
 use crate::project::Project;
 use crate::say;
@@ -13,6 +13,9 @@ pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Res
     let toolchain = &builder.toolchain;
     let selected = builder.select(words)?;
     say!("{}", toolchain.version.lines().next().unwrap_or_default());
+    if let Some(chosen) = build::chosen(project) {
+        say!("rustup's toolchain: {chosen}");
+    }
     let mut lacking = Vec::new();
     for target in &selected {
         let (mut found, mut missing) = (Vec::new(), Vec::new());

@@ -23,6 +23,7 @@ mod smoke;
 mod targets;
 mod wheel;
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -203,7 +204,23 @@ fn run(cli: Cli) -> Result<()> {
     }
 }
 
+/// Undoes what `cargo run` does to the environment: it names its own cargo, and rustup its own
+/// toolchain, for all that runs below. The Makefile says what the user has asked for.
+fn restore_toolchain() {
+    for (variable, asked) in [
+        ("CARGO", "ASKED_CARGO"),
+        ("RUSTUP_TOOLCHAIN", "ASKED_TOOLCHAIN"),
+    ] {
+        match env::var_os(asked) {
+            Some(value) if value.is_empty() || value == "cargo" => env::remove_var(variable),
+            Some(value) => env::set_var(variable, value),
+            None => {}
+        }
+    }
+}
+
 fn main() -> ExitCode {
+    restore_toolchain();
     // What is packed carries modes: they must not be this user's.
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

@@ -41,7 +41,7 @@ pub struct Options {
 
 /// Runs the wheels for the targets that the words name; all there are, for no word.
 pub fn run(project: &Project, words: &[String], options: &Options) -> Result<()> {
-    let host = build::toolchain()?.host;
+    let host = build::toolchain(project)?.host;
     let table = targets::load(project)?;
     let wheels = wheels(project, &table, words, &host)?;
     let progress = Progress::new(wheels.len());
