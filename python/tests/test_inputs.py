@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import PACKAGE, ROOT, Environment, Project, clean_environment, commit, git, run, xtask
+from conftest import BIN, PACKAGE, ROOT, Environment, Project, clean_environment, commit, git, run, xtask
 from test_artefacts import members
 from test_decisions import no_cargo, packed  # noqa: F401
 
@@ -206,6 +206,49 @@ def test_make_wheels_builds_again_when_an_input_changes(origins, change, kind):
     expected = change(kind)
     text, library = wheels()
     assert expected in library and "up to date" not in text
+
+
+APP = """
+[project]
+name = "app"
+version = "0"
+requires-python = ">=3.8"
+dependencies = ["hello-pyrust"]
+[tool.uv.sources]
+hello-pyrust = { path = "../python", editable = true }
+"""
+
+
+@pytest.mark.slow
+def test_uv_builds_again_when_the_crate_changes_and_else_when_it_is_told(origins, change):
+    app = origins.root / "app"
+    app.mkdir()
+    (app / "pyproject.toml").write_text(APP)
+
+    def sync(*words):
+        environment = {
+            **origins.environment,
+            "UV_PYTHON": sys.executable,
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_LINK_MODE": "copy",
+        }
+        text = run(BIN / "uv", "--no-progress", "sync", *words, cwd=app, env=environment)
+        return "Built hello-pyrust" in text
+
+    library = origins.project.library
+    assert sync() and not sync()
+    for path in ("src/lib.rs", "Cargo.toml", "Cargo.lock", "build.rs", ".cargo/config.toml"):
+        with (origins.root / "rust" / path).open("a") as file:
+            file.write("\n")
+        assert sync(), path
+    origins.environment["CFLAGS"] = "-O2"
+    assert sync() and not sync()
+    del origins.environment["CFLAGS"]
+    sync()
+    # What the README says of the rest.
+    expected = change("crate")
+    assert not sync()
+    assert sync("--reinstall-package", "hello-pyrust") and expected in library.read_bytes()
 
 
 # ---- The toolchain -------------------------------------------------------------------------
