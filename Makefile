@@ -14,6 +14,9 @@ BACKEND ?=
 # What `make audit` judges.
 FILES ?=
 RELEASE ?=
+# Whether `make wheels` and `make lib` use this machine's settings for cargo (RUSTFLAGS,
+# CARGO_HOME), and not only the repository's.
+LOCAL_SETTINGS ?=
 # Which image `make image` builds.
 NAME ?=
 # Whether `make sdist` packs the crates that the crate depends on.
@@ -44,7 +47,7 @@ help: ## List the verbs
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: wheels
-wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo|docker|cross|cibuildwheel)
+wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo|docker|cross|cibuildwheel; LOCAL_SETTINGS=1)
 	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: wheel

@@ -76,6 +76,13 @@ def check_date():
     os.environ["SOURCE_DATE_EPOCH"] = str(max(int(text), first))
 
 
+def flags_of_environment(environment):
+    """Takes the flags for rustc out of an environment, as cargo reads them."""
+    plain, encoded = [environment.pop(n, None) for n in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")]
+    flags = (plain or "").split() if encoded is None else encoded.split("\x1f")
+    return [flag for flag in flags if flag]
+
+
 def generated(name):
     """A constant of _ffi.py, which cannot be imported before cffi is there."""
     with io.open(FFI, encoding="ascii") as file:
@@ -568,14 +575,22 @@ class build_library(Command):
             )
         command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "--lib"]
         command += ["--message-format", "json-render-diagnostics"]
-        target = self.target or self.foreign_triple()
-        if target:
+        host = self.host_triple()
+        target = self.target or host and self.own_triple(host)
+        if target:  # A `build.target` in a folder above would count otherwise.
             command += ["--target", target]
+        # What the crate needs counts more than the user's settings, and is joined to the user's
+        # flags, which cargo would take instead. Nobody else has flags by this key.
+        command += ["--config", 'profile.release.panic="unwind"']
+        environment = dict(os.environ)
+        flags = flags_of_environment(environment)
+        if flags:
+            command += ["--config", "target.'cfg(all())'.rustflags=" + json.dumps(flags)]
         why = stale and stale + "; building it" or "checking whether %s is up to date" % ready
         print("%s: %s" % (why, " ".join(command)))
         sys.stdout.flush()
         try:
-            cargo = subprocess.Popen(command, cwd=CRATE, stdout=subprocess.PIPE)
+            cargo = subprocess.Popen(command, cwd=CRATE, env=environment, stdout=subprocess.PIPE)
         except OSError as error:
             if not stale:
                 return ready
@@ -587,7 +602,7 @@ class build_library(Command):
         messages = cargo.communicate()[0].decode("utf-8").splitlines()
         if cargo.returncode != 0:
             remedies = []
-            if target:
+            if target != host:
                 remedies.append(
                     "if the standard library for %s is what is missing: "
                     "rustup target add %s" % (self.wanted, target)
@@ -603,13 +618,17 @@ class build_library(Command):
                         return native(path)
         fail("cargo built no dynamic library: is `cdylib` in crate-type, in Cargo.toml?")
 
-    def foreign_triple(self):
-        """The running Python's triple, where cargo would build for another platform."""
+    def host_triple(self):
+        """What rustc says that it runs on; None where it does not answer: cargo will say what
+        is wrong with the toolchain."""
+        found = re.search("^host: (.*)$", self.rustc() or "", re.MULTILINE)
+        return found and found.group(1).strip()
+
+    def own_triple(self, host):
+        """The running Python's triple: the host's, where that builds what Python can load."""
         try:
-            host = re.search("^host: (.*)$", self.rustc() or "", re.MULTILINE)
-            # Where there is none, cargo will say what is wrong with the toolchain.
-            if not host or self.wanted.runs(platform_tag.of_triple(host.group(1).strip())):
-                return None
+            if self.wanted.runs(platform_tag.of_triple(host)):
+                return host
         except ValueError:
             pass
         return self.wanted.triple
@@ -793,6 +812,7 @@ def one_at_a_time():
             del os.environ["HELLO_PYRUST_BUILDS"]
 
 
+check_date()
 with one_at_a_time(), io.open("README.md", encoding="utf-8") as readme:
     setup(
         version=generated("VERSION"),
@@ -807,4 +827,3 @@ with one_at_a_time(), io.open("README.md", encoding="utf-8") as readme:
             "sdist": Sdist,
         },
     )
-check_date()

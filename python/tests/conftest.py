@@ -48,7 +48,7 @@ def clean_environment(**changes):
     environment.update(PIP_NO_COMPILE="0")
     # What these builds are for does not depend on it, and it takes three quarters of their
     # time. The wheels in dist/, which are tested as they are, have it.
-    environment.update(CARGO_PROFILE_RELEASE_LTO="off")
+    environment.update(CARGO_PROFILE_RELEASE_LTO="off", LOCAL_SETTINGS="1")
     environment.update(changes)
     return environment
 

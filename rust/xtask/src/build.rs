@@ -18,6 +18,7 @@ use crate::layout;
 use crate::library;
 use crate::policy;
 use crate::project::{self, read, run, run_to, Project};
+use crate::settings::{self, Settings};
 use crate::targets::{self, Backend, Floor, System, Target};
 
 /// The Rust that cargo would use here.
@@ -45,7 +46,7 @@ pub fn toolchain(project: &Project) -> Result<Toolchain> {
     })
 }
 
-fn rustc(project: &Project, arguments: &[&str]) -> Result<String> {
+pub fn rustc(project: &Project, arguments: &[&str]) -> Result<String> {
     let rustc = rust_program("RUSTC", "rustc");
     let name = Path::new(&rustc).display();
     let output = Command::new(&rustc)
@@ -161,15 +162,19 @@ pub struct Builder<'a> {
     pub toolchain: Toolchain,
     /// None is the target's own.
     backend: Option<Backend>,
+    settings: Settings<'a>,
 }
 
 impl<'a> Builder<'a> {
     pub fn new(project: &'a Project, backend: Option<Backend>) -> Result<Builder<'a>> {
+        let settings = Settings::of(project)?;
+        settings.check()?;
         Ok(Builder {
             project,
             table: targets::load(project)?,
             toolchain: toolchain(project)?,
             backend,
+            settings,
         })
     }
 
@@ -296,7 +301,6 @@ impl<'a> Builder<'a> {
         if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
             command.env("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
         }
-        // Joined to what rust/.cargo/config.toml says, which RUSTFLAGS would replace.
         let mut rustflags: Vec<String> = Vec::new();
         let by_gcc = !matches!(backend, Backend::Zig | Backend::Cibuildwheel);
         if target.system() == System::Musllinux && by_gcc {
@@ -306,6 +310,14 @@ impl<'a> Builder<'a> {
         }
         // Panic messages name source files: those of dependencies, and of the standard library
         // where it is built here, by folders of this machine.
+        if std != Std::Source {
+            let remap = |folder: PathBuf| format!("--remap-path-prefix={}/=", folder.display());
+            let folders = [home.join("registry/src"), home.join("git/checkouts"), root];
+            rustflags.extend(folders.into_iter().map(remap));
+        }
+        let inside = matches!(backend, Backend::Docker | Backend::Cross);
+        self.settings
+            .apply(&mut command, &target.triple, rustflags, inside)?;
         if std == Std::Source {
             // Cargo builds the standard library on a stable Rust only with the first one.
             command
@@ -313,14 +325,6 @@ impl<'a> Builder<'a> {
                 .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind")
                 .env("CARGO_UNSTABLE_TRIM_PATHS", "true")
                 .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
-        } else {
-            let remap = |folder: PathBuf| format!("--remap-path-prefix={}/=", folder.display());
-            let folders = [home.join("registry/src"), home.join("git/checkouts"), root];
-            rustflags.extend(folders.into_iter().map(remap));
-        }
-        if !rustflags.is_empty() {
-            command.arg("--config");
-            command.arg(format!("target.{}.rustflags={rustflags:?}", target.triple));
         }
         let library = artefact(project, &mut command, &flags, folder, &made, &mounts)?;
         check(target, &library)?;
@@ -368,22 +372,15 @@ pub fn no_image(target: &Target) -> String {
     )
 }
 
-/// The variables of this environment that a build depends on.
-pub fn depended_on() -> impl Iterator<Item = (String, OsString)> {
-    env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-        .filter(|(name, _)| name.ends_with("RUSTFLAGS") || name.starts_with("CARGO_PROFILE_"))
-}
-
 /// What a container is told of the environment.
 fn passed_on() -> Vec<String> {
-    let mut names: Vec<String> = depended_on().map(|(name, _)| name).collect();
+    let mut names: Vec<String> = settings::depended_on().map(|(name, _)| name).collect();
     names.push("SOURCE_DATE_EPOCH".to_owned());
     names
 }
 
 /// https://doc.rust-lang.org/cargo/guide/cargo-home.html
-fn cargo_home() -> Result<PathBuf> {
+pub fn cargo_home() -> Result<PathBuf> {
     let home = || Some(env::home_dir()?.join(".cargo"));
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -440,14 +437,10 @@ pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
 /// not depend on target and profile.
 pub fn debug_library(project: &Project, folder: &Path) -> Result<PathBuf> {
     let made = folder.join("cargo");
-    artefact(
-        project,
-        cargo(project)?.arg("build"),
-        &[],
-        folder,
-        &made,
-        &[],
-    )
+    let mut command = cargo(project)?;
+    command.arg("build");
+    for_host(project, &mut command)?;
+    artefact(project, &mut command, &[], folder, &made, &[])
 }
 
 /// The crate as the compiler sees it after macros, for cbindgen, which expands none.
@@ -457,7 +450,9 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
     command
         .current_dir(&project.rust)
         .args(["rustc", "--lib", "--locked", "--target-dir"])
-        .arg(folder.join("cargo"))
+        .arg(folder.join("cargo"));
+    for_host(project, &mut command)?;
+    command
         .args(["--", "-Zunpretty=expanded"])
         // A stable compiler refuses the option above without it; nothing that is built
         // this way is kept.
@@ -465,6 +460,14 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
     fs::create_dir_all(folder)?;
     run_to(&mut command, &folder.join("log"), Some(&out))?;
     read(&out)
+}
+
+/// Has cargo build for this machine, whatever its settings elsewhere are.
+fn for_host(project: &Project, command: &mut Command) -> Result<()> {
+    let host = toolchain(project)?.host;
+    command.args(["--target", &host]);
+    command.args(["--config", "profile.dev.panic=\"unwind\""]); // the gate needs it
+    Settings::of(project)?.apply(command, &host, Vec::new(), false)
 }
 
 pub fn cargo(project: &Project) -> Result<Command> {
@@ -529,8 +532,7 @@ fn artefact(
     }
     library.with_context(|| {
         format!(
-            "cargo built no dynamic library: {} needs `crate-type = [\"cdylib\"]`, and RUSTFLAGS \
-             must not undo rust/.cargo/config.toml",
+            "cargo built no dynamic library: {} needs `crate-type = [\"cdylib\"]`",
             project.relative(&manifest)
         )
     })

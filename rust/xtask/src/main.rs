@@ -19,6 +19,7 @@ mod release;
 mod rules;
 mod sbom;
 mod sdist;
+mod settings;
 mod smoke;
 mod targets;
 mod wheel;
