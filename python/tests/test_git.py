@@ -6,6 +6,7 @@ import tarfile
 import pytest
 from conftest import (
     BIN,
+    ROOT,
     clean_environment,
     commit,
     git,
@@ -133,3 +134,11 @@ def test_the_users_settings_of_git_change_no_date(project, stray, tmp_path):
     with tarfile.open(stray) as archive:
         dates = {member.mtime for member in archive}
     assert dates == {int(git(project, "log", "-1", "--format=%ct"))}
+
+
+def test_a_program_that_a_script_lacks_is_named(tmp_path):
+    for call, end in [("run(['absent'])", "Failure"), ("ask('absent')", "error")]:
+        code = f"import common; common.{call}"
+        environment = clean_environment(PYTHONPATH=str(ROOT / "scripts/runners"))
+        text = run(BIN / "python", "-c", code, cwd=tmp_path, env=environment, fails=True)
+        assert text.strip().endswith(f"{end}: cannot run absent: No such file or directory")

@@ -80,16 +80,19 @@ def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEV
     command = [str(word) for word in command]
     if STOPPED:
         raise Failure("interrupted")
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=env,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=die_with_parent if sys.platform == "linux" else None,
-    )
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        )
+    except OSError as error:
+        raise Failure(f"cannot run {command[0]}: {error.strerror}") from None
     RUNNING.add(process)
     try:
         output, _ = process.communicate(timeout=timeout)

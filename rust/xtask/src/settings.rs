@@ -290,6 +290,7 @@ fn add_included(path: PathBuf, files: &mut Vec<(PathBuf, Table)>) -> Result<()> 
     let table: Table = toml::from_str(&read(&path)?)
         .with_context(|| format!("{} is not a configuration of cargo's", path.display()))?;
     let include = table.get("include").cloned();
+    let at = files.len();
     files.push((path.clone(), table));
     let included = match include {
         Some(Value::Array(included)) => included,
@@ -303,5 +304,7 @@ fn add_included(path: PathBuf, files: &mut Vec<(PathBuf, Table)>) -> Result<()> 
             add_included(other, files)?;
         }
     }
+    let own = files.remove(at);
+    files.push(own);
     Ok(())
 }
