@@ -136,6 +136,8 @@ def of_library(path):
     """The platform of a dynamic library's file. NotALibrary for any other file."""
     if os.path.isdir(path):
         raise NotALibrary("it is a directory")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise NotALibrary("it is a FIFO, a socket or a device")  # which may never end
     data = _read(path)
     if not data:
         raise NotALibrary("it is empty")

@@ -9,6 +9,7 @@ builds one. This file runs on end users' machines too, on Python 2.7 and 3.6 to 
 """
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -48,8 +49,22 @@ CRATE = os.path.join(os.pardir, "rust") if os.path.basename(HERE) == "python" el
 if os.path.isfile("rust/Cargo.toml"):
     CRATE = "rust"
 
-WHEELS = "Linux on x86_64, with glibc 2.17 or later"
-PIP = "pip 19.3 or later (python -m pip install --upgrade pip)"
+# The wheels of a release: what str() of a platform matches, the oldest system, the oldest pip.
+WHEELS = [
+    ("linux (x86_64|i686|aarch64|armv7l|s390x) glibc", "glibc 2.17", (19, 3)),
+    ("linux ppc64le glibc", "glibc 2.24", (20, 3)),
+    ("linux riscv64 glibc", "glibc 2.31", (24, 1)),
+    ("linux (x86_64|i686|aarch64|armv7l|ppc64le|s390x|riscv64) musl", "musl 1.2", (21, 2)),
+    ("macos x86_64", "macOS 10.12", ()),
+    ("macos arm64", "macOS 11.0", (20, 3)),
+    ("windows (amd64|x86|arm64)", "Windows 10", ()),
+]
+LAST_PIPS = {(2, 7): (20, 3), (3, 6): (21, 3), (3, 7): (24, 0)}
+
+# An empty variable is an unset one, which cargo would take for a name.
+for variable in ("CARGO", "CARGO_BUILD_TARGET", "RUSTC"):
+    if not os.environ.get(variable):
+        os.environ.pop(variable, None)
 
 
 def fail(text, *remedies):
@@ -83,10 +98,40 @@ def flags_of_environment(environment):
     return [flag for flag in flags if flag]
 
 
+def wheel_remedy(platform):
+    """What to say of a wheel for the platform: how to get it, or that there is none."""
+    for pattern, oldest, pip in WHEELS:
+        if re.match(pattern + "$", str(platform)):
+            if LAST_PIPS.get(sys.version_info[:2], pip) < pip:
+                return "no pip for Python %d.%d takes the wheel for %s" % (
+                    sys.version_info[:2] + (platform,)
+                )
+            words = "install a wheel, which needs no Rust: on %s or later" % oldest
+            if pip:
+                words += ", with pip %d.%d or later (python -m pip install --upgrade pip)" % pip
+            return words
+    return "no wheel is released for %s" % (platform,)
+
+
 def generated(name):
     """A constant of _ffi.py, which cannot be imported before cffi is there."""
-    with io.open(FFI, encoding="ascii") as file:
-        return re.search(r"^%s = '(.*)'$" % name, file.read(), re.MULTILINE).group(1)
+    found = re.search(r"^%s = '(.*)'$" % name, text_of(FFI), re.MULTILINE)
+    if not found:
+        fail("%s names no %s" % (FFI, name), "run `make header`")
+    return found.group(1)
+
+
+def text_of(path):
+    """The text of a file that no build can do without."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            fail("%s is not a file" % path)  # To open a FIFO would be to wait.
+        with io.open(path, encoding="utf-8") as file:
+            return file.read()
+    except (IOError, OSError) as error:
+        fail("cannot read %s: %s" % (path, error.strerror))
+    except UnicodeError:
+        fail("%s is not UTF-8" % path)
 
 
 # ---- Files ----------------------------------------------------------------------------
@@ -94,8 +139,8 @@ def generated(name):
 
 def files_below(folder, skip=()):
     """Every file as {name below the folder, with slashes: path}, but hidden ones, editors'
-    backups, and what builds leave; of what `cargo vendor` left, every file, since cargo
-    checks them against its list. `skip`: folders right below to leave out."""
+    backups, what builds leave, and links that lead back; of what `cargo vendor` left, every
+    file, since cargo checks them against its list. `skip`: folders right below to leave out."""
     found = {}
     vendored = None
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -111,7 +156,8 @@ def files_below(folder, skip=()):
             if whole
             or (name[0] != "." or name == ".cargo")
             and name != "__pycache__"
-            and not (parent == folder and name in ("target",) + skip)
+            and not (parent == folder and (name in skip or name == "target" and folder != PACKAGE))
+            and not leads_back(os.path.join(parent, name), folder)
         ]
         for name in names:
             if whole or not (name[0] == "." or name.endswith(("~", ".pyc", ".tmp"))):
@@ -120,13 +166,25 @@ def files_below(folder, skip=()):
     return found
 
 
+def leads_back(path, top):
+    """Whether a link below `top` leads to a folder above it, by way of other links perhaps."""
+    if not os.path.islink(path):
+        return False
+    real = os.path.join(os.path.realpath(path), "")
+    while len(path) > len(top):
+        path = os.path.dirname(path)
+        if os.path.join(os.path.realpath(path), "").startswith(real):
+            return True
+    return False
+
+
 def sdist_files():
     """Everything in the sdist but PKG-INFO, as {name: path}."""
     names = ["LICENSE", "README.md", "platform_tag.py", "pyproject.toml", "setup.cfg", "setup.py"]
     if CRATE == "rust" and os.path.isfile(".cargo/config.toml"):
         names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
     found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}
-    for name, path in files_below(PACKAGE, skip=("lib",)).items():
+    for name, path in package_files().items():
         found[PACKAGE + "/" + name] = path
     for name, path in files_below(CRATE, skip=("xtask",)).items():
         found["rust/" + name] = path
@@ -226,6 +284,32 @@ def needed_by(path, crate):
     return [(os.path.normpath(os.path.join(folder, native(it))), it) for folder, it in found]
 
 
+def package_files():
+    """What sdists and wheels hold of the package, beside the library: {name below it: path}."""
+    return files_below(PACKAGE, skip=("lib",))
+
+
+def refuse_what_is_not_packed(distribution):
+    """Nothing is left out of an sdist or a wheel without a word."""
+    for name in sorted(files_below(LIB)):
+        if name != "README.md" and not re.match(r"(lib)?%s\." % PACKAGE, name):
+            fail(
+                "%s/%s is not packed: a wheel holds one library, and nothing else of that folder"
+                % (LIB, name),
+                "remove it, or put data into another folder of %s" % PACKAGE,
+                "link against a library that yours needs: `make wheels` packs it, where it is "
+                "not the system's",
+            )
+    for option in ("packages", "py_modules", "scripts", "data_files"):
+        for name in getattr(distribution, option) or ():
+            if option != "packages" or name.split(".")[0] != PACKAGE:
+                fail(
+                    "setup.cfg names %s under `%s`, which is not packed: sdists and wheels hold "
+                    "%s, with all that is in it" % (name, option, PACKAGE),
+                    "put it into %s, and remove the setting" % PACKAGE,
+                )
+
+
 def sha256(path):
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
@@ -236,7 +320,9 @@ def digest(path, skip=()):
     if not os.path.isdir(path):
         return sha256(path)
     files = files_below(path, skip)
-    lines = ["%s %s\n" % (sha256(files[name]), name) for name in sorted(files)]
+    # What is no file, cargo reads no more than this does.
+    names = [name for name in sorted(files) if os.path.isfile(files[name])]
+    lines = ["%s %s\n" % (sha256(files[name]), name) for name in names]
     text = "".join(lines)
     if not isinstance(text, bytes):
         text = text.encode("utf-8", "surrogateescape")  # A name can be any bytes.
@@ -270,6 +356,10 @@ def replacing(path):
 
 
 def copy(source, destination, mode=0o644):
+    if os.path.islink(source) and not os.path.exists(source):
+        fail("%s is a link to %s, which cannot be reached" % (source, os.readlink(source)))
+    if os.path.exists(source) and not os.path.isfile(source):
+        fail("%s is neither a file nor a folder, and cannot be packed: remove it" % source)
     if not os.path.isdir(os.path.dirname(destination)):
         os.makedirs(os.path.dirname(destination))
     with replacing(destination) as temporary:
@@ -297,10 +387,12 @@ def native(text):
 
 def read_stamp(path):
     try:
-        with open(stamp_path(path)) as file:
-            return json.load(file)
-    except (IOError, OSError, ValueError):
-        return {}
+        if os.path.isfile(stamp_path(path)):
+            with open(stamp_path(path)) as file:
+                return dict(json.load(file))
+    except (IOError, OSError, TypeError, ValueError):
+        pass
+    return {}
 
 
 # ---- What else a library is built of --------------------------------------------------
@@ -571,7 +663,7 @@ class build_library(Command):
                 stale + ", and the Rust crate to build it from is not here",
                 "from a checkout, install with pip 21.3 or later, which builds in place, "
                 "or with `pip install -e`",
-                "or install a wheel: %s; for %s" % (PIP, WHEELS),
+                wheel_remedy(self.wanted),
             )
         command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "--lib"]
         command += ["--message-format", "json-render-diagnostics"]
@@ -596,8 +688,8 @@ class build_library(Command):
                 return ready
             fail(
                 "%s, and cargo cannot build it: %s: %s" % (stale, command[0], error.strerror),
-                "install a wheel, which needs no Rust: %s; for %s" % (PIP, WHEELS),
-                "or install Rust from https://rustup.rs, and run this again",
+                "install Rust from https://rustup.rs, and run this again",
+                wheel_remedy(self.wanted),
             )
         messages = cargo.communicate()[0].decode("utf-8").splitlines()
         if cargo.returncode != 0:
@@ -680,20 +772,24 @@ class BuildPy(build_py):
         built = os.path.join(self.build_lib, PACKAGE)
         name = platform_tag.library_name(library.platform.system, PACKAGE)
         self.made = os.path.join(built, "lib", name)
+        # Subpackages and data, too, whether setup.cfg names them or not: as in the sdist.
+        self.mapping = {os.path.join(built, name): path for name, path in package_files().items()}
         if not getattr(self, "editable_mode", False):
-            if os.path.isdir(built) and os.path.realpath(built) != os.path.realpath(PACKAGE):
-                shutil.rmtree(built)
+            refuse_what_is_not_packed(self.distribution)
+            if os.path.realpath(built) != os.path.realpath(PACKAGE):
+                if os.path.isdir(built):
+                    shutil.rmtree(built)
+                for made, path in self.mapping.items():
+                    copy(path, made)
             copy(library.path, self.made, 0o755)
-        build_py.run(self)
+        self.mapping[self.made] = os.path.join(LIB, name)
 
     def get_outputs(self, *args, **kwargs):
-        return build_py.get_outputs(self, *args, **kwargs) + [self.made]
+        return sorted(self.mapping)
 
     def get_output_mapping(self):
         """What an editable install in strict mode links, as {built: source}."""
-        mapping = build_py.get_output_mapping(self)
-        mapping[self.made] = os.path.join(LIB, os.path.basename(self.made))
-        return mapping
+        return self.mapping
 
 
 class BdistWheel(bdist_wheel):
@@ -701,11 +797,22 @@ class BdistWheel(bdist_wheel):
 
     def run(self):
         shutil.rmtree(self.bdist_dir, ignore_errors=True)  # what a killed build left
-        bdist_wheel.run(self)
+        self.tag = None
+        try:
+            bdist_wheel.run(self)
+        except EnvironmentError:  # The disk is full, say: no half a wheel stays.
+            if self.tag:
+                name = "-".join((self.wheel_dist_name,) + self.tag) + ".whl"
+                path = os.path.join(self.dist_dir, name)
+                if os.path.isfile(path):
+                    os.remove(path)
+            raise
 
     def get_tag(self):
         self.run_command("build_library")
-        return "py2.py3", "none", self.get_finalized_command("build_library").platform.tag
+        platform = self.get_finalized_command("build_library").platform
+        self.tag = "py2.py3", "none", platform.tag
+        return self.tag
 
     def write_wheelfile(self, wheelfile_base, *args, **kwargs):
         bdist_wheel.write_wheelfile(self, wheelfile_base, *args, **kwargs)
@@ -731,9 +838,14 @@ class Sdist(sdist):
     def make_release_tree(self, base_dir, files):
         if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
             fail("the Rust crate is neither in %s nor beside it" % HERE)
+        refuse_what_is_not_packed(self.distribution)
         shutil.rmtree(base_dir, ignore_errors=True)
         for name, path in sdist_files().items():
             copy(path, os.path.join(base_dir, name))
+        if self.distribution.get_version() != generated("VERSION"):
+            # `egg_info --tag-build`: a build from the sdist shall have the tag as well.
+            settings = os.path.join(base_dir, "setup.cfg")
+            self.get_finalized_command("egg_info").save_version_info(settings)
         self.distribution.metadata.write_pkg_info(base_dir)
 
     def make_archive(self, base_name, format, root_dir=None, base_dir=None, *args, **kwargs):
@@ -773,6 +885,12 @@ class Dist(Distribution):
     def has_ext_modules(self):
         return True  # The package goes where platform-dependent ones go.
 
+    def run_commands(self):
+        try:
+            Distribution.run_commands(self)
+        except (IOError, OSError) as error:
+            fail("cannot use %s: %s" % (error.filename or "a file", error.strerror or error))
+
 
 @contextlib.contextmanager
 def one_at_a_time():
@@ -797,14 +915,19 @@ def one_at_a_time():
                 try:
                     msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
                     break
-                except (IOError, OSError):
+                except (IOError, OSError) as error:
+                    if error.errno not in (errno.EACCES, errno.EDEADLK):
+                        break  # a file system without locks
                     time.sleep(0.2)
         else:
             import fcntl
 
             # Not for what cargo starts and leaves running, as Python 2 would.
             fcntl.fcntl(file, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except (IOError, OSError):
+                pass  # a file system without locks
         os.environ["HELLO_PYRUST_BUILDS"] = HERE
         try:
             yield
@@ -813,11 +936,13 @@ def one_at_a_time():
 
 
 check_date()
-with one_at_a_time(), io.open("README.md", encoding="utf-8") as readme:
+with one_at_a_time():
+    for name in ("setup.cfg", "LICENSE"):
+        text_of(name)  # setuptools goes on without them.
     setup(
         version=generated("VERSION"),
         # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.
-        long_description=readme.read(),
+        long_description=text_of("README.md"),
         distclass=Dist,
         cmdclass={
             "bdist_wheel": BdistWheel,

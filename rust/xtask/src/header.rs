@@ -123,7 +123,9 @@ fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, Stri
         "\n// The version of the crate that this header was generated from.\n#define {module}_VERSION \"{}\"",
         project.version
     ));
-    let source_file = tempfile::Builder::new().suffix(".rs").tempfile()?;
+    let source_file = tempfile::Builder::new()
+        .suffix(".rs")
+        .tempfile_in(project.build("header"))?;
     fs::write(source_file.path(), source)?;
     let mut bindings = Builder::new()
         .with_src(source_file.path())

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -69,9 +69,16 @@ impl Project {
         fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
         let lock = File::create(build.join(".lock"))
             .with_context(|| format!("cannot write to {}", build.display()))?;
-        if lock.try_lock().is_err() {
-            eprintln!("waiting for another run to finish in {}", root.display());
-            lock.lock().context("cannot lock the build folder")?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                eprintln!("waiting for another run to finish in {}", root.display());
+                lock.lock().context("cannot lock the build folder")?;
+            }
+            Err(TryLockError::Error(error)) => eprintln!(
+                "note: {} cannot be locked ({error}): run one command at a time",
+                build.display()
+            ),
         }
         remove_scratch(&build);
         Ok(Project {
@@ -176,6 +183,13 @@ print(section.get('command') or section.get('output') or '')
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("NO_COLOR", "1") // the output goes to log files
             .stdin(Stdio::null());
+        if !has_user_cache() {
+            for name in ["ZIG_GLOBAL_CACHE_DIR", "CARGO_ZIGBUILD_CACHE_DIR"] {
+                if env::var_os(name).is_none() {
+                    command.env(name, self.build("cache"));
+                }
+            }
+        }
         Ok(command)
     }
 
@@ -253,6 +267,19 @@ print(section.get('command') or section.get('output') or '')
     pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
+}
+
+/// Whether there is a folder below HOME that zig and cargo-zigbuild can keep files in.
+fn has_user_cache() -> bool {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let folder = set("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")));
+    // What is not there yet is made.
+    let there = folder
+        .as_deref()
+        .and_then(|folder| folder.ancestors().find(|it| it.exists()));
+    cfg!(windows) || there.is_some_and(|folder| tempfile::tempfile_in(folder).is_ok())
 }
 
 /// A version of cargo's, as Python writes it in its normal form (PEP 440).
