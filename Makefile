@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-builtin-rules
 
 # The Python that .venv is made of, 3.10 or later.
-PYTHON ?= python3
+override PYTHON := $(or $(PYTHON),python3)
 # What `make wheels` builds: triples, tags, short names and groups; how many at a time; and
 # what calls cargo.
 TARGETS ?= host
@@ -31,7 +31,14 @@ SUMS ?=
 DRY_RUN ?=
 
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
-CARGO ?= cargo
+# An empty variable is an unset one, which cargo would take for a name.
+override CARGO := $(or $(CARGO),cargo)
+ifeq ($(RUSTC),)
+unexport RUSTC
+endif
+ifeq ($(CARGO_BUILD_TARGET),)
+unexport CARGO_BUILD_TARGET
+endif
 # cargo and rustup tell the program which of them ran it: which ones the user has asked for, if
 # any, stands here, so that a rust-toolchain.toml in rust/ counts as it does for cargo there.
 XTASK := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --

@@ -225,6 +225,19 @@ fn main() -> ExitCode {
     // What is packed carries modes: they must not be this user's.
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // An empty variable is an unset one, which cargo, say, would take for a name.
+    for name in [
+        "CARGO",
+        "CARGO_BUILD_TARGET",
+        "CARGO_HOME",
+        "CONTAINER_ENGINE",
+        "GITHUB_OUTPUT",
+        "RUSTC",
+    ] {
+        if env::var_os(name).is_some_and(|value| value.is_empty()) {
+            env::remove_var(name);
+        }
+    }
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
