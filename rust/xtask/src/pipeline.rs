@@ -95,7 +95,15 @@ fn setup_sdist(project: &Project, tree: &Path, folder: &Path) -> Result<PathBuf>
         .arg("--dist-dir")
         .arg(folder);
     project::run(&mut command, &project.build("sdist").join("log"))?;
-    only(folder, ".tar.gz")
+    let sdist = only(folder, ".tar.gz")?;
+    let expected = format!("{}-{}.tar.gz", project.module, project.version);
+    ensure!(
+        sdist.file_name() == Some(expected.as_ref()),
+        "setup.py made {}, and not {expected}: a release's version is that of rust/Cargo.toml; \
+         remove `tag_build` and `tag_date` from [egg_info] in python/setup.cfg",
+        sdist.file_name().unwrap_or_default().display()
+    );
+    Ok(sdist)
 }
 
 /// The sdist with rust/vendor, and with cargo's settings for it in a file of their own, above
