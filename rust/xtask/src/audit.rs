@@ -47,7 +47,8 @@ pub struct Context {
 impl Context {
     pub fn of(project: &Project) -> Result<Context> {
         let header = project.rust.join(format!("include/{}.h", project.module));
-        let tracked = tracked(project)?;
+        let mut tracked = tracked(project)?;
+        tracked.retain(|path| is_packed(path));
         let below = |folder: &str| {
             let prefix = format!("{folder}/");
             let names = tracked.iter().filter_map(move |path| {
@@ -64,7 +65,7 @@ impl Context {
             if own && !name.starts_with(&format!("{module}/lib/")) {
                 package.insert(name.clone());
             }
-            if own || !name.contains('/') {
+            if own || BESIDE_THE_PACKAGE.contains(&&*name) {
                 sources.insert(name, project.root.join(path));
             }
         }
@@ -101,6 +102,26 @@ impl Context {
     fn is_own(&self, name: &str) -> bool {
         wheel::normalised(name) == wheel::normalised(&self.module)
     }
+}
+
+/// What an sdist holds of `python`, beside the package.
+const BESIDE_THE_PACKAGE: [&str; 6] = [
+    "LICENSE",
+    "README.md",
+    "platform_tag.py",
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+];
+
+/// Whether files_below() in python/setup.py takes a file of that path.
+fn is_packed(path: &str) -> bool {
+    let leftover = |name: &str| {
+        name.starts_with('.') && name != ".cargo"
+            || name == "__pycache__"
+            || [".pyc", ".tmp", "~"].iter().any(|end| name.ends_with(end))
+    };
+    path.starts_with("rust/vendor/") || !path.split('/').any(leftover)
 }
 
 /// The project's files as git knows them, with `/` between names; without a repository, or
