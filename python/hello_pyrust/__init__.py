@@ -8,7 +8,7 @@ import collections
 import sys
 
 from ._ffi import VERSION as __version__
-from ._native import RustPanic, check, ffi, lib, reraise, text_in, text_out
+from ._native import RustPanic, check, ffi, lib, reraise, room, text_in, text_out
 
 __all__ = [
     "Guest",
@@ -113,6 +113,7 @@ def countdown(start, step):
         except BaseException:
             return keep(*sys.exc_info()[1:])
 
+    room()
     result = lib.hello_pyrust_countdown_run(start, call, ffi.NULL)
     if raised:
         reraise(*raised[0])

@@ -1,7 +1,10 @@
 """The only place that loads the library: find it, check it, turn its errors into Python's."""
 
+import atexit
 import os
 import sys
+
+import _cffi_backend
 
 from ._ffi import ABI, ffi
 
@@ -142,6 +145,21 @@ def _holds(path, abi):
         return ("hello_pyrust.abi=%s\0" % abi).encode("ascii") in file.read()
 
 
+def _open(path):
+    """Loads the library until the process ends. What it made may outlive this module, and so
+    may its threads: unloaded, it would take their code away."""
+    if sys.platform != "win32":
+        # Python 2 has no name for it. musl never unloads, and takes the flag.
+        nodelete = {"linux2": 0x1000, "darwin": 0x80}.get(sys.platform, 0)
+        return ffi.dlopen(path, ffi.RTLD_NOW | getattr(os, "RTLD_NODELETE", nodelete))
+    lib = ffi.dlopen(path)
+    # Windows counts how often it was loaded: once more, which nobody takes back.
+    load = ffi.typeof("void *(__stdcall *)(wchar_t *)")
+    load = _cffi_backend.load_library("kernel32.dll").load_function(load, "LoadLibraryW")
+    load(path if isinstance(path, TEXT) else path.decode(sys.getfilesystemencoding()))
+    return lib
+
+
 def _load():
     path, remedy = PATH, REMEDY
     chosen = None if sys.flags.ignore_environment else os.environ.get(VARIABLE)
@@ -156,7 +174,7 @@ def _load():
     if _cut_short(path):
         raise ImportError("the library %s is damaged: its end is missing. %s" % (path, remedy))
     try:
-        lib = ffi.dlopen(path)
+        lib = _open(path)
     except UnicodeError:
         raise ImportError(
             "the library %r cannot be loaded: its path is not in the encoding of this Python, %s. "
@@ -203,7 +221,25 @@ ERRORS = {
     lib.hello_pyrust_ErrorKind_Io: OSError,
     lib.hello_pyrust_ErrorKind_Callback: RuntimeError,
     lib.hello_pyrust_ErrorKind_Panic: RustPanic,
+    lib.hello_pyrust_ErrorKind_Memory: MemoryError,
 }
+
+
+# How long Python waits, when it ends, for callbacks on threads that the library started.
+DRAIN = 5  # seconds
+
+
+def _end_callbacks(end=lib.hello_pyrust_callbacks_end, drain=DRAIN, sys=sys):
+    # The module may be gone by now: Python 2 then takes its variables away.
+    left = end(drain * 1000)
+    if left > 0 and sys.stderr is not None:
+        sys.stderr.write(
+            "hello_pyrust: callbacks under way when Python ends: %d, after %d seconds. Python "
+            "does not wait longer; one that goes on may abort the process.\n" % (left, drain)
+        )
+
+
+atexit.register(_end_callbacks)
 
 
 def text_in(value):
@@ -237,6 +273,13 @@ def check(result, failed):
             raise RuntimeError("the call failed; its error was lost to another one")
         raise ERRORS[kind[0]](text_out(message))
     return result
+
+
+def room(levels=20):
+    """Raises RecursionError (Python 2: RuntimeError) unless the stack has room for what runs
+    around a callback. Without it that could not even note what the callback raised."""
+    if levels:
+        list(map(room, [levels - 1]))  # Takes of C's stack, too.
 
 
 def reraise(error, traceback):

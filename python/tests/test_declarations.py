@@ -65,7 +65,7 @@ def constants():
         "Plain": {"Least": -(2**31), "Most": 2**31 - 1},
         "Wide": {"One": 1, "Most": 2**32 - 1},
         "Huge": {"One": 1, "High": 2**63 + 1, "Most": 2**64 - 1},
-        "ErrorKind": {"Argument": 1, "Io": 2, "Callback": 3, "Panic": 4},
+        "ErrorKind": {"Argument": 1, "Io": 2, "Callback": 3, "Panic": 4, "Memory": 5},
     }
     for enum in enums:
         names = ffi.typeof("enum " + P + enum).relements

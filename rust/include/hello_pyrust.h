@@ -59,6 +59,8 @@ enum hello_pyrust_ErrorKind
   hello_pyrust_ErrorKind_Callback = 3,
   // The Rust code panicked: a bug in the library.
   hello_pyrust_ErrorKind_Panic = 4,
+  // There was not enough memory for a copy.
+  hello_pyrust_ErrorKind_Memory = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -202,6 +204,13 @@ hello_pyrust_Text hello_pyrust_layout(void);
 // @return the message, to be freed with `hello_pyrust_text_free`; NULL when no call
 //   has failed since the last one was taken.
 hello_pyrust_OwnedText hello_pyrust_error_take(hello_pyrust_ErrorKind *kind);
+
+// Ends callbacks on threads that the library started: no more are called, and those
+// under way are waited for, `milliseconds` at most. For a host that ends before the
+// process does, as Python; it needs every lock released that a callback takes.
+//
+// @return how many callbacks are still under way, or -1 on an error.
+int32_t hello_pyrust_callbacks_end(uint32_t milliseconds);
 
 // Frees a text that this library returned.
 //

@@ -18,14 +18,18 @@
 compile_error!("the gate needs `panic = \"unwind\"`: with \"abort\" a panic ends Python");
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::collections::TryReserveError;
 use std::ffi::{CStr, CString};
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_void};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
 // ---------------------------------------------------------------------------------
 // Errors
@@ -41,6 +45,8 @@ export_enum! {
         Callback = 3,
         /// The Rust code panicked: a bug in the library.
         Panic = 4,
+        /// There was not enough memory for a copy.
+        Memory = 5,
     }
 }
 
@@ -48,53 +54,106 @@ export_enum! {
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
-    message: String,
+    message: Cow<'static, str>,
 }
 
 impl Error {
-    pub fn argument(message: impl Display) -> Error {
-        Error {
-            kind: ErrorKind::Argument,
-            message: message.to_string(),
+    fn new(kind: ErrorKind, message: impl Display) -> Error {
+        match text(message) {
+            Ok(message) => Error {
+                kind,
+                message: message.into(),
+            },
+            Err(memory) => memory,
         }
     }
 
+    pub fn argument(message: impl Display) -> Error {
+        Error::new(ErrorKind::Argument, message)
+    }
+
     pub fn callback(answer: i32) -> Error {
+        let message = format_args!("the callback answered {answer}");
+        Error::new(ErrorKind::Callback, message)
+    }
+
+    fn memory() -> Error {
         Error {
-            kind: ErrorKind::Callback,
-            message: format!("the callback answered {answer}"),
+            kind: ErrorKind::Memory,
+            message: "there is not enough memory".into(),
         }
     }
 
     fn panic(payload: Box<dyn Any + Send>) -> Error {
-        let message = match payload.downcast::<String>().map(|text| *text) {
-            Ok(text) => text,
-            Err(payload) => match payload.downcast::<&str>() {
-                Ok(text) => (*text).to_owned(),
+        let message: Cow<str> = match payload.downcast::<String>() {
+            Ok(text) => (*text).into(),
+            Err(payload) => match payload.downcast::<&'static str>() {
+                Ok(text) => (*text).into(),
                 Err(payload) => {
                     // Dropping it can run code that panics again, outside the catch.
                     std::mem::forget(payload);
-                    "panic without a message".to_owned()
+                    "panic without a message".into()
                 }
             },
         };
         let place = PANIC_PLACE.try_with(Cell::take).unwrap_or_default();
+        let placed = place.and_then(|place| text(format_args!("{message} ({place})")).ok());
         Error {
             kind: ErrorKind::Panic,
-            message: match place {
-                Some(place) => format!("{message} ({place})"),
-                None => message,
-            },
+            message: placed.map_or(message, Cow::from),
         }
     }
 }
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
-        Error {
-            kind: ErrorKind::Io,
-            message: error.to_string(),
+        Error::new(ErrorKind::Io, error)
+    }
+}
+
+impl From<TryReserveError> for Error {
+    fn from(_: TryReserveError) -> Error {
+        Error::memory()
+    }
+}
+
+/// `to_string`, with an error where that would end the process: when memory is short. With
+/// `format_args!(...)` it stands for `format!`.
+pub fn text(value: impl Display) -> Result<String, Error> {
+    struct Measured(usize);
+    impl Write for Measured {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 += part.len();
+            Ok(())
         }
+    }
+    struct Reserved(String);
+    impl Write for Reserved {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0.try_reserve(part.len()).map_err(|_| fmt::Error)?;
+            self.0.push_str(part);
+            Ok(())
+        }
+    }
+    // Measured first: a text that grows takes memory twice. C's NUL needs one byte more.
+    let mut measured = Measured(1);
+    write!(measured, "{value}").expect("a Display that fails");
+    let mut reserved = Reserved(String::new());
+    reserved.0.try_reserve_exact(measured.0)?;
+    write!(reserved, "{value}").map_err(|_| Error::memory())?;
+    Ok(reserved.0)
+}
+
+/// A message for C, which would cut it at a NUL.
+struct WithoutNul<'a>(&'a str);
+
+impl Display for WithoutNul<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        for (i, part) in self.0.split('\0').enumerate() {
+            to.write_str(if i > 0 { "\u{fffd}" } else { "" })?;
+            to.write_str(part)?;
+        }
+        Ok(())
     }
 }
 
@@ -123,7 +182,7 @@ pub fn gate<T: Outgoing>(body: impl FnOnce() -> Result<T, Error>) -> T {
                 && PANIC_PLACE.try_with(|place| {
                     let old = place.take();
                     let first = old.is_none();
-                    place.set(old.or_else(|| info.location().map(|at| at.to_string())));
+                    place.set(old.or_else(|| text(info.location()?).ok()));
                     first
                 }) == Ok(true);
             if !first {
@@ -577,19 +636,29 @@ unsafe impl Abi for LentText {
 #[repr(transparent)]
 pub struct OwnedText(*mut c_char);
 
+/// An owned text that takes no memory: a message for when there is none.
+static NO_MEMORY: [u8; 27] = *b"there is not enough memory\0";
+
 impl OwnedText {
     /// An error when the text contains NUL, where C would cut it.
     pub fn new(text: impl Into<Vec<u8>>) -> Result<OwnedText, Error> {
-        match CString::new(text) {
+        let mut text = text.into();
+        text.try_reserve_exact(1)?;
+        text.push(0);
+        match CString::from_vec_with_nul(text) {
             Ok(text) => Ok(OwnedText(text.into_raw())),
             Err(error) => Err(Error::argument(error)),
         }
+    }
+
+    fn no_memory() -> OwnedText {
+        OwnedText(NO_MEMORY.as_ptr() as *mut c_char)
     }
 }
 
 impl Drop for OwnedText {
     fn drop(&mut self) {
-        if !self.0.is_null() {
+        if !self.0.is_null() && self.0 as *const u8 != NO_MEMORY.as_ptr() {
             // Made by `into_raw` above: C has no other source of one.
             drop(unsafe { CString::from_raw(self.0) });
         }
@@ -732,6 +801,44 @@ macro_rules! callbacks {
 }
 
 callbacks! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) }
+
+// ---------------------------------------------------------------------------------
+// Callbacks on threads of the library
+
+/// How many callbacks threads of the library run, in the process of this number.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// After a fork the threads are the parent's, and so are their callbacks.
+fn forget_the_parents() {
+    let process = std::process::id();
+    if PROCESS.swap(process, SeqCst) != process {
+        UNDER_WAY.store(0, SeqCst);
+    }
+}
+
+/// Calls a callback on a thread that the library started: `call_back(|| step(data, 1))`.
+/// Nothing else calls one there. `None` means that it was not called, since Python ends, and
+/// that none will be: the thread should end, too.
+///
+/// Python ends a thread that reaches it when it has ended itself, and with a thread of Rust's
+/// that ends the process. `hello_pyrust_callbacks_end` hence waits for what is under way here.
+#[allow(dead_code)] // This library starts no thread.
+pub fn call_back<R>(callback: impl FnOnce() -> R) -> Option<R> {
+    struct UnderWay;
+    impl Drop for UnderWay {
+        fn drop(&mut self) {
+            // It is 0 where the callback forked, and this is the child.
+            let _ = UNDER_WAY.fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+        }
+    }
+    forget_the_parents();
+    UNDER_WAY.fetch_add(1, SeqCst);
+    let _under_way = UnderWay;
+    // Counted before it is asked: whoever ends the callbacks sees this one, or is seen.
+    (!ENDED.load(SeqCst)).then(callback)
+}
 
 // ---------------------------------------------------------------------------------
 // The macros
@@ -911,11 +1018,34 @@ export! {
         match LAST.with(|last| last.take()) {
             None => Ok(OwnedText::FAILED),
             Some(error) => {
+                let message = text(WithoutNul(&error.message)).and_then(OwnedText::new);
+                let (code, message) = match message {
+                    Ok(message) => (error.kind, message),
+                    Err(_) => (ErrorKind::Memory, OwnedText::no_memory()),
+                };
                 if kind.is_some() {
-                    write(kind, error.kind)?;
+                    write(kind, code)?;
                 }
-                OwnedText::new(error.message.replace('\0', "\u{fffd}"))
+                Ok(message)
             }
+        }
+    }
+
+    /// Ends callbacks on threads that the library started: no more are called, and those
+    /// under way are waited for, `milliseconds` at most. For a host that ends before the
+    /// process does, as Python; it needs every lock released that a callback takes.
+    ///
+    /// @return how many callbacks are still under way, or -1 on an error.
+    fn hello_pyrust_callbacks_end(milliseconds: u32) -> i32 {
+        let start = Instant::now();
+        forget_the_parents();
+        ENDED.store(true, SeqCst);
+        loop {
+            let count = UNDER_WAY.load(SeqCst);
+            if count == 0 || start.elapsed() >= Duration::from_millis(milliseconds.into()) {
+                return Ok(count.try_into().unwrap_or(i32::MAX));
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -15,20 +15,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 mod ffi;
 
 use ffi::{
-    export, export_enum, export_handle, export_struct, handle, write, Bytes, BytesMut, Error,
+    export, export_enum, export_handle, export_struct, handle, text, write, Bytes, BytesMut, Error,
     OwnedText, Text,
 };
 
 /// What `hello_pyrust_hello` returns.
 pub const ANSWER: i32 = 42;
 
-fn greeting(who: &str) -> String {
-    format!("Hello {who} from Rust!")
+fn greeting(who: &str) -> Result<String, Error> {
+    text(format_args!("Hello {who} from Rust!"))
 }
 
-fn hello(who: &str) -> io::Result<i32> {
+fn hello(who: &str) -> Result<i32, Error> {
+    let greeting = greeting(who)?;
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{}", greeting(who))?;
+    writeln!(stdout, "{greeting}")?;
     stdout.flush()?;
     Ok(ANSWER)
 }
@@ -101,16 +102,16 @@ pub struct Guest {
 export_handle!(Guest);
 
 impl Guest {
-    fn new(name: &str) -> Guest {
-        Guest {
-            name: name.to_owned(),
+    fn new(name: &str) -> Result<Guest, Error> {
+        Ok(Guest {
+            name: text(name)?,
             visits: AtomicU32::new(0),
-        }
+        })
     }
 
-    fn greet(&self) -> String {
+    fn greet(&self) -> Result<String, Error> {
         let visit = self.visits.fetch_add(1, Ordering::Relaxed) + 1;
-        format!("{} (visit {visit})", greeting(&self.name))
+        text(format_args!("{} (visit {visit})", greeting(&self.name)?))
     }
 }
 
@@ -122,7 +123,7 @@ export! {
     /// @param who UTF-8, ends with NUL, borrowed for the call; not NULL.
     /// @return HELLO_PYRUST_ANSWER, or -1 on an error.
     fn hello_pyrust_hello(who: Text) -> i32 {
-        Ok(hello(who.as_str()?)?)
+        hello(who.as_str()?)
     }
 
     // An owned text out.
@@ -132,7 +133,7 @@ export! {
     /// @param who UTF-8, ends with NUL, borrowed for the call; not NULL.
     /// @return UTF-8, to be freed with `hello_pyrust_text_free`; NULL on an error.
     fn hello_pyrust_greeting_new(who: Text) -> OwnedText {
-        OwnedText::new(greeting(who.as_str()?))
+        OwnedText::new(greeting(who.as_str()?)?)
     }
 
     // A buffer in, a struct out.
@@ -189,7 +190,7 @@ export! {
     /// @return a handle for any thread, also several at a time, to be freed with
     ///   `hello_pyrust_guest_free`; NULL on an error.
     fn hello_pyrust_guest_new(name: Text) -> Option<Box<Guest>> {
-        Ok(Some(Box::new(Guest::new(name.as_str()?))))
+        Ok(Some(Box::new(Guest::new(name.as_str()?)?)))
     }
 
     /// Greets the guest and counts the visit.
@@ -197,7 +198,7 @@ export! {
     /// @param guest not NULL.
     /// @return UTF-8, to be freed with `hello_pyrust_text_free`; NULL on an error.
     fn hello_pyrust_guest_greet(guest: Option<&Guest>) -> OwnedText {
-        OwnedText::new(handle(guest)?.greet())
+        OwnedText::new(handle(guest)?.greet()?)
     }
 
     /// How often the guest has been greeted.

@@ -4,7 +4,10 @@ use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_void};
 
-use crate::ffi::{self, hello_pyrust_abi, hello_pyrust_error_take, ErrorKind, Text, ABI};
+use crate::ffi::{
+    self, hello_pyrust_abi, hello_pyrust_callbacks_end, hello_pyrust_error_take, ErrorKind, Text,
+    ABI,
+};
 use crate::{
     hello_pyrust_bytes_count, hello_pyrust_cakes_share, hello_pyrust_countdown_run,
     hello_pyrust_greeting_new, hello_pyrust_guest_free, hello_pyrust_guest_greet,
@@ -165,6 +168,46 @@ fn a_guest_is_used_by_threads_and_freed() {
     hello_pyrust_guest_free(Some(guest));
     assert_eq!(hello_pyrust_guest_visits(None), -1);
     assert_eq!(error().unwrap().1, "the handle is NULL");
+}
+
+#[test]
+fn a_nul_in_a_text_is_an_error_and_in_a_message_a_sign() {
+    let failed: ffi::OwnedText = ffi::gate(|| ffi::OwnedText::new("a\0b"));
+    assert_eq!(read(&failed), None);
+    assert_eq!(error().unwrap().0, ErrorKind::Argument);
+    let _: i32 = ffi::gate(|| Err(ffi::Error::argument("a\0b\0")));
+    assert_eq!(error().unwrap().1, "a\u{fffd}b\u{fffd}");
+}
+
+#[test]
+fn more_than_memory_is_an_error() {
+    let failed: ffi::OwnedText = ffi::gate(|| {
+        let mut text = String::new();
+        text.try_reserve(isize::MAX as usize)?;
+        ffi::OwnedText::new(text)
+    });
+    assert_eq!(read(&failed), None);
+    assert_eq!(error().unwrap().0, ErrorKind::Memory);
+}
+
+#[test]
+fn callbacks_of_threads_are_waited_for_and_then_end() {
+    use std::sync::mpsc::channel;
+    let (begun, begins) = channel();
+    let (ends, end) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let first = ffi::call_back(|| {
+            begun.send(()).unwrap();
+            end.recv().unwrap();
+            1
+        });
+        (first, ffi::call_back(|| 2))
+    });
+    begins.recv().unwrap();
+    assert_eq!(hello_pyrust_callbacks_end(1), 1);
+    ends.send(()).unwrap();
+    assert_eq!(hello_pyrust_callbacks_end(60_000), 0);
+    assert_eq!(thread.join().unwrap(), (Some(1), None));
 }
 
 #[test]

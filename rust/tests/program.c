@@ -177,6 +177,13 @@ static void guests(void) {
     hello_pyrust_guest_free(NULL);
 }
 
+// The program's own calls of a callback go on.
+static void end(void) {
+    struct steps steps = {0, 0, 100};
+    CHECK(hello_pyrust_callbacks_end(5000) == 0);
+    CHECK(hello_pyrust_countdown_run(3, step, &steps) == 0);
+}
+
 static void layouts(void) {
     char line[100];
     snprintf(line, sizeof line, "struct Tally %u %u bytes:0:8 lines:%u:8 encoding:%u:1\n",
@@ -196,6 +203,7 @@ int main(int argc, char **argv) {
     panics();
     callbacks();
     guests();
+    end();
     if (argc > 1) {
         CHECK(hello_pyrust_greeting_new("nobody") != NULL);
     }
