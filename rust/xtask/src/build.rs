@@ -20,6 +20,7 @@ use crate::policy;
 use crate::project::{self, read, run, run_to, Project};
 use crate::settings::{self, Settings};
 use crate::targets::{self, Backend, Floor, System, Target};
+use crate::unwinder;
 
 /// The Rust that cargo would use here.
 pub struct Toolchain {
@@ -289,6 +290,9 @@ impl<'a> Builder<'a> {
                 if target.system() == System::Windows {
                     command.arg("rustc");
                     flags.push(format!("-Clink-arg={}", exports(project, target, folder)?));
+                } else if target.system() == System::Manylinux {
+                    command.arg("rustc");
+                    flags.extend(unwinder::flags(project, target, folder)?);
                 } else {
                     command.arg("zigbuild");
                 }

@@ -175,7 +175,7 @@ fn assertions(table: &str, module: &str) -> Result<String> {
 }
 
 /// What zig calls a target of Rust's: architecture, system, ABI.
-fn zig_target(triple: &str) -> String {
+pub fn zig_target(triple: &str) -> String {
     let (arch, system) = triple.split_once('-').unwrap_or((triple, ""));
     let arch = match arch {
         "i386" | "i586" | "i686" => "x86",

@@ -22,6 +22,7 @@ mod sdist;
 mod settings;
 mod smoke;
 mod targets;
+mod unwinder;
 mod wheel;
 
 use std::env;
