@@ -10,7 +10,18 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import BIN, PACKAGE, ROOT, Environment, Project, clean_environment, commit, git, run, xtask
+from conftest import (
+    BIN,
+    PACKAGE,
+    ROOT,
+    Environment,
+    Project,
+    clean_environment,
+    commit,
+    git,
+    run,
+    xtask,
+)
 from test_artefacts import members
 from test_decisions import no_cargo, packed  # noqa: F401
 
