@@ -1,16 +1,25 @@
-"""Prints ci/platforms.toml: what platforms have, as auditwheel and delvewheel know it.
+"""Prints ci/platforms.toml: what platforms have, as auditwheel, delvewheel and zig know it.
 
 auditwheel's policies list for each glibc all that systems of its age have, over and over;
 here each name stands once, under the first policy that has it.
 """
 
 import json
+import re
 from pathlib import Path
 
 import auditwheel.policy
+import ziglang
 from delvewheel import _dll_list as dlls
 
 POLICIES = Path(auditwheel.policy.__file__).parent
+# What musl's libc defines, in assembly, for the linker: a newer musl than musllinux_1_2 names.
+MUSL = Path(ziglang.__file__).parent / "lib/libc/musl/libc.S"
+# What musl has only since 1.2.1: https://git.musl-libc.org/cgit/musl/tree/WHATSNEW
+MUSL_NEWER = {
+    "_Fork", "gettid", "preadv2", "pthread_getname_np", "pwritev2", "qsort_r",
+    "reallocarray", "statx", "tcgetwinsize", "tcsetwinsize",
+}  # fmt: skip
 
 
 def policies(kind):
@@ -41,10 +50,12 @@ def added(sets):
 
 
 manylinux = policies("manylinux")
-print("# Generated from auditwheel's policies and delvewheel's lists by `make rules`: change")
+print("# Generated from the lists of auditwheel, delvewheel and zig by `make rules`: change")
 print("# ci/requirements.txt instead.")
 (musllinux,) = {tuple(policy["lib_whitelist"]) for policy in policies("musllinux").values()}
 print(array("musllinux_libraries", musllinux))
+names = set(re.findall(r"^(?:\.|WEAK)\w+ (\w+)$", MUSL.read_text(), re.M))
+print(array("musl_symbols", names - MUSL_NEWER))
 print("\n# By the policy that is the first to have them")
 print("[manylinux_libraries]")
 for number, names in added((n, p["lib_whitelist"]) for n, p in manylinux.items()):

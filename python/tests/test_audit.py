@@ -13,6 +13,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import tarfile
 import zipfile
 from contextlib import contextmanager
@@ -457,6 +458,28 @@ def a_classifier_that_requires_python_shuts_out(wheel):
     wheel.edit(f"{INFO}/METADATA", old, old + old.replace("3\n", "3.5\n"))
 
 
+@breaks("W114")
+def a_summary_of_another_project(wheel):
+    wheel.edit(f"{INFO}/METADATA", "Summary: A Rust", "Summary: No Rust")
+
+
+@breaks("W114")
+def a_licence_of_another_project(wheel):
+    wheel.edit(f"{INFO}/METADATA", "License: ", "License-Expression: MIT AND ")
+
+
+@breaks("W114")
+def an_address_of_another_project(wheel):
+    wheel.edit(
+        f"{INFO}/METADATA", "Home-page:", "Project-URL: Tracker, https://x.example\nHome-page:"
+    )
+
+
+@breaks("W114")
+def another_requires_python(wheel):
+    wheel.edit(f"{INFO}/METADATA", ",!=3.5.*,", ",")
+
+
 @breaks("W113")
 def no_wheel_file(wheel):
     del wheel.files[f"{INFO}/WHEEL"]
@@ -560,6 +583,16 @@ def a_file_beside_the_sbom(wheel):
 
 
 # ---- The library ----------------------------------------------------------------------------
+
+
+@breaks("R210")
+def a_function_renamed_in_the_generated_module(wheel):
+    wheel.edit(f"{PACKAGE}/_ffi.py", "hello_pyrust_cakes_share", "hello_pyrust_cakes_shape")
+
+
+@breaks("R210")
+def a_licence_text_of_another_project(wheel):
+    wheel.edit(LICENSE, "CC0", "CC9")
 
 
 class Elf:
@@ -680,6 +713,19 @@ def musl_under_a_glibc_tag(wheel):
 @breaks("L307")
 def a_symbol_of_a_newer_glibc(wheel):
     wheel.patch(b"GLIBC_2.14\0", b"GLIBC_2.34\0")
+
+
+@breaks("L311")
+@elf
+def a_symbol_without_a_version(elf):
+    numbers = struct.unpack_from("<Q", elf.data, elf.dynamic(0x6FFFFFF0) + 8)[0]  # DT_VERSYM
+    index = next(index for index, (_, name) in enumerate(elf.symbols()) if name == "memcpy")
+    elf.set(numbers + 2 * index, 1, "<H")
+
+
+@breaks("L311", base="musllinux_1_2_x86_64")
+def a_symbol_that_musl_lacks(wheel):
+    wheel.patch(b"\0getcwd\0", b"\0getcwx\0")
 
 
 @breaks("L308", base="macosx_10_12_x86_64")
@@ -876,6 +922,11 @@ def an_sdist_with_the_metadata_of_another_project(sdist):
     sdist.edit("PKG-INFO", "Name: hello-pyrust", "Name: goodbye")
 
 
+@breaks("S708", base="sdist")
+def an_sdist_with_the_summary_of_another_project(sdist):
+    sdist.edit("PKG-INFO", "Summary: A Rust", "Summary: No Rust")
+
+
 @breaks("S703", base="sdist")
 def an_sdist_with_a_stray_file(sdist):
     sdist.files["rust/src/stray.rs"] = b""
@@ -1016,6 +1067,42 @@ def test_wheels_of_others_are_not_judged_as_this_project(wheel, tmp_path):
     move_info(other, f"other-{VERSION}.dist-info")
     (found,) = judged([other.write(tmp_path)]).values()
     assert [(one["code"], one["severity"]) for one in found] == [("H502", "warning")]
+
+
+@pytest.mark.parametrize(
+    "target, words, tag, expected",
+    [
+        ("arm-linux-gnueabihf", ["-mcpu=arm1176jzf_s"], "manylinux_2_17_armv7l", []),
+        ("arm-linux-gnueabihf", ["-mcpu=cortex_a7"], "manylinux_2_17_armv7l", []),
+        (
+            "arm-linux-gnueabihf",
+            ["-mcpu=cortex_a53"],
+            "manylinux_2_17_armv7l",
+            [("L304", "it is for armv8l, and the tag says armv7l")],
+        ),
+        (
+            "aarch64-linux-musl",
+            ["note.s"],
+            "musllinux_1_2_aarch64",
+            [("L306", "it is for Android, and the tag for Linux")],
+        ),
+    ],
+)
+def test_which_arm_and_which_system_a_library_is_for(target, words, tag, expected, wheel, tmp_path):
+    (tmp_path / "x.c").write_text("int x(void) { return 0; }\n")
+    (tmp_path / "note.s").write_text(
+        '.section .note.android.ident,"a",%note\n.long 8, 4, 1\n.asciz "Android"\n.long 21\n'
+    )
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-nostdlib", "-s"]
+    run(*command, "-shared", "-Wl,-z,now", "-o", "x.so", "x.c", *words, cwd=tmp_path)
+    other = Wheel(wheel)
+    other.tag("manylinux2014_x86_64.manylinux_2_17_x86_64", tag)
+    other.name = other.name.replace(PACKAGE, "other")
+    other.edit(f"{INFO}/METADATA", "Name: hello-pyrust", "Name: other")
+    other.files[other.library] = (tmp_path / "x.so").read_bytes()
+    move_info(other, f"other-{VERSION}.dist-info")
+    (found,) = judged([other.write(tmp_path)]).values()
+    assert [(one["code"], one["message"]) for one in found] == expected
 
 
 # ---- The release ----------------------------------------------------------------------------

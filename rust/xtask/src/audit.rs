@@ -38,6 +38,8 @@ pub struct Context {
     pub sources: BTreeMap<String, PathBuf>,
     /// The project's other files, likewise: the sdist holds those that the crate needs.
     pub beside: BTreeMap<String, PathBuf>,
+    /// What setup.cfg says of the project; nothing where it is said elsewhere.
+    pub metadata: Metadata,
     pub rows: Vec<Target>,
     /// Paths of this machine, which no file that leaves may hold.
     pub private: Vec<String>,
@@ -93,6 +95,7 @@ impl Context {
             package,
             sources,
             beside,
+            metadata: Metadata::declared(project)?,
             rows: targets::load(project)?,
             private,
             today: sdist::date(now + 86400),
@@ -162,6 +165,86 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+/// Whose project it is, by setup.cfg or by METADATA: {what: its values}, in one spelling for
+/// all versions of the metadata.
+#[derive(Default, PartialEq)]
+pub struct Metadata(BTreeMap<&'static str, BTreeSet<String>>);
+
+impl Metadata {
+    fn declared(project: &Project) -> Result<Metadata> {
+        let folder = project.root.join("python");
+        let mut said = Metadata::default();
+        let pyproject = fs::read_to_string(folder.join("pyproject.toml")).unwrap_or_default();
+        let pyproject: toml::Table = toml::from_str(&pyproject).unwrap_or_default();
+        if pyproject.contains_key("project") {
+            return Ok(said); // setuptools takes it from there
+        }
+        let settings = fs::read_to_string(folder.join("setup.cfg")).unwrap_or_default();
+        let (mut section, mut key) = ("", "");
+        for line in settings.lines() {
+            let text = line.trim();
+            if text.is_empty() || text.starts_with(['#', ';']) {
+                continue;
+            }
+            if text.starts_with('[') {
+                section = text.trim_matches(['[', ']']);
+                continue;
+            }
+            let mut value = text;
+            if !line.starts_with([' ', '\t']) {
+                let (name, rest) = text.split_once(['=', ':']).unwrap_or((text, ""));
+                (key, value) = (name.trim(), rest.trim());
+            }
+            let what = match (section, key) {
+                ("metadata", "description" | "summary") => "summary",
+                ("metadata", "license" | "license_expression") => "licence",
+                ("metadata", "author") => "author",
+                ("metadata", "url" | "home_page" | "home-page") => "address",
+                ("metadata", "project_urls") => {
+                    value = value.split_once('=').map_or("", |(_, address)| address);
+                    "address"
+                }
+                ("options", "python_requires") => "Requires-Python",
+                _ => continue,
+            };
+            said.add(what, value);
+        }
+        Ok(said)
+    }
+
+    fn of(headers: &Headers) -> Metadata {
+        let mut said = Metadata::default();
+        for (header, what) in [
+            ("summary", "summary"),
+            ("license", "licence"),
+            ("license-expression", "licence"),
+            ("author", "author"),
+            ("home-page", "address"),
+            ("requires-python", "Requires-Python"),
+        ] {
+            headers.all(header).for_each(|value| said.add(what, value));
+        }
+        for value in headers.all("project-url") {
+            let (_label, address) = value.split_once(',').unwrap_or_default();
+            said.add("address", address);
+        }
+        said
+    }
+
+    fn add(&mut self, what: &'static str, value: &str) {
+        let values = self.0.entry(what).or_default();
+        match what {
+            "Requires-Python" => values.extend(value.split(',').map(|it| it.replace(' ', ""))),
+            _ => drop(values.insert(value.trim().to_owned())),
+        }
+        // Old versions of setuptools write UNKNOWN for nothing.
+        values.retain(|value| !value.is_empty() && value != "UNKNOWN");
+        if values.is_empty() {
+            self.0.remove(what);
+        }
+    }
 }
 
 /// The functions that a header declares: names with the prefix and an opening parenthesis.
@@ -604,6 +687,7 @@ impl<'a> Judge<'a> {
             };
             self.licences(&policy::W111, &path, &headers, has);
             self.pythons(&path, &headers);
+            self.same_metadata(&policy::W114, &path, &headers);
         }
         if let Some(text) = &wheel_file {
             let headers = Headers::parse(text);
@@ -661,6 +745,24 @@ impl<'a> Judge<'a> {
         if parse(said_version).is_none() || parse(said_version) != parse(version) {
             let text = format!("it says version {said_version:?}, and the file {version}");
             self.add(rule, Some(path), text);
+        }
+    }
+
+    fn same_metadata(&mut self, rule: &'static Rule, path: &str, headers: &Headers) {
+        let (declared, said) = (&self.context.metadata.0, Metadata::of(headers).0);
+        if declared.is_empty() {
+            return;
+        }
+        let both: BTreeSet<_> = declared.keys().chain(said.keys()).collect();
+        for what in both {
+            let [ours, its] = [declared.get(what), said.get(what)].map(|values| {
+                let values: Vec<_> = values.into_iter().flatten().map(String::as_str).collect();
+                values.join(", ")
+            });
+            if ours != its {
+                let text = format!("its {what} is {its:?}, and in setup.cfg {ours:?}");
+                self.add(rule, Some(path), text);
+            }
         }
     }
 
@@ -849,6 +951,19 @@ impl<'a> Judge<'a> {
                 self.add(&policy::R208, Some(&name), "it is missing");
             }
         }
+        for (name, (hash, _)) in &contents.files {
+            let licence = name.starts_with(&format!("{info}/")) && base_name(name) == "LICENSE";
+            let source = match licence {
+                true => self.context.sources.get("LICENSE"),
+                false if self.context.package.contains(name) => self.context.sources.get(name),
+                false => None,
+            };
+            let source = source.and_then(|path| fs::read(path).ok());
+            if source.is_some_and(|source| wheel::sha256(&source) != *hash) {
+                let text = "it is another than in the working tree";
+                self.add(&policy::R210, Some(name), text);
+            }
+        }
         for (name, text) in contents.texts.iter().filter(|(name, _)| is_sbom(name)) {
             let of_library = base_name(name) == format!("{module}.cdx.json");
             self.judged.has_sbom |= of_library;
@@ -1031,6 +1146,7 @@ impl<'a> Judge<'a> {
                 let has = |file: &str| files.contains_key(file);
                 self.licences(&policy::S705, "PKG-INFO", &headers, has);
                 self.pythons("PKG-INFO", &headers);
+                self.same_metadata(&policy::S708, "PKG-INFO", &headers);
             }
         }
         if self.own {
@@ -1361,7 +1477,9 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
         .floor
         .map(|floor| floor.to_string())
         .unwrap_or_default();
-    if platform.system != System::Macos && slice.arch != platform.arch {
+    // A newer 32-bit ARM runs what is for an older one.
+    let runs = slice.arch == platform.arch || (platform.arch == "armv7l" && slice.arch == "armv6l");
+    if platform.system != System::Macos && !runs {
         let text = format!(
             "it is for {}, and the tag says {}",
             slice.arch, platform.arch
@@ -1376,6 +1494,12 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
         ));
     }
     match (platform.system, slice.libc) {
+        (System::Manylinux | System::Musllinux, Some(Libc::Bionic)) => {
+            found.push((
+                &policy::L306,
+                "it is for Android, and the tag for Linux".to_owned(),
+            ));
+        }
         (System::Manylinux, Some(Libc::Musl)) => {
             found.push((
                 &policy::L306,
@@ -1424,6 +1548,11 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
             }
         }
         _ => {}
+    }
+    let lacking = platform.lacks(slice);
+    if !lacking.is_empty() {
+        let text = format!("it needs {}, of no version", lacking.join(", "));
+        found.push((&policy::L311, text));
     }
     found
 }
@@ -1787,6 +1916,7 @@ pub mod tests {
             package: BTreeSet::new(),
             sources: BTreeMap::new(),
             beside: BTreeMap::new(),
+            metadata: Metadata::default(),
             rows: Vec::new(),
             private: vec!["/srv/build/project".into()],
             today: [2030, 1, 1, 0, 0, 0],

@@ -38,6 +38,8 @@ pub enum Format {
 pub enum Libc {
     Glibc,
     Musl,
+    /// Android's.
+    Bionic,
 }
 
 /// What a file lets an attacker do, or a strict system refuse.
@@ -70,6 +72,8 @@ pub struct Slice {
     pub version: Option<Floor>,
     /// The versions of symbols that it needs: GLIBC_2.17, GCC_3.0.
     pub symbol_versions: BTreeSet<String>,
+    /// The symbols that it cannot be loaded without, and names no version of.
+    pub unversioned: BTreeSet<String>,
     /// The libraries that the loader opens with it, and fails without.
     pub libraries: Vec<String>,
     /// By which name others link against a Mach-O library.
@@ -92,6 +96,7 @@ impl Slice {
             hard_float: None,
             version: None,
             symbol_versions: BTreeSet::new(),
+            unversioned: BTreeSet::new(),
             libraries: Vec::new(),
             install_name: None,
             search_paths: Vec::new(),
@@ -236,7 +241,7 @@ impl Names {
     fn add(&mut self, name: String) -> Result<()> {
         self.size += name.len();
         if self.size > MOST_NAMES {
-            bail!("the names of its exports are longer than {MOST_NAMES} bytes");
+            bail!("the names of its symbols are longer than {MOST_NAMES} bytes");
         }
         self.names.insert(name);
         Ok(())

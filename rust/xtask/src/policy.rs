@@ -1,11 +1,11 @@
 //! What is allowed, as data: the rules, and what each platform has. No action.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::library::{Exposure, Format};
+use crate::library::{Exposure, Format, Slice};
 use crate::targets::{Floor, System};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -164,6 +164,9 @@ rules! {
     W113 All: "there is one .dist-info folder, named like the file, with WHEEL, METADATA and RECORD",
         "installers refuse the wheel otherwise",
         "let the build back end write it", WHEEL;
+    W114 Own: "summary, licence, author, address and Requires-Python in METADATA are those in python/setup.cfg",
+        "what an index shows is of another project, or of another release",
+        "run `make wheels` again", HERE;
 
     R201 All: "RECORD is a table of three columns: name, hash, size",
         "installers and uninstallers read it",
@@ -192,6 +195,9 @@ rules! {
     R209 Own: "an SBOM (.dist-info/sboms/*.cdx.json) is CycloneDX in JSON, the library's is of the wheel's version, and none names a folder of the machine that built it",
         "whoever looks for a vulnerable crate is told of another library's, or of nothing",
         "let `make wheels` write it", SBOMS;
+    R210 Own: "the package's files and the licence are those of the working tree, byte for byte",
+        "what was edited after it was generated, or packed from other sources, was not tested with this library",
+        "run `make wheels` again", HERE;
 
     L301 Own: "there is one library, where the package looks for it",
         "with none nothing works; of two one is a leftover",
@@ -223,6 +229,9 @@ rules! {
     L310 Own: "a Windows library is a DLL for the Windows subsystem",
         "a driver or a program is no library",
         "build with crate-type cdylib", PE;
+    L311 Own: "every symbol that a Linux library cannot be loaded without is one of its tag's libc: it names a version of glibc's or gcc's, or musl 1.2.0 has it",
+        "a symbol without a version shows nowhere how new it is: the import fails with `undefined symbol`",
+        "look for what brings it (`make lib`, then readelf --dyn-syms): link for the older libc, define it, or let it be weak", LD_SO;
 
     D401 All: "a file needs only libraries that every such system has, or that the wheel brings",
         "where it is missing, the import fails",
@@ -299,6 +308,9 @@ rules! {
     S707 Release: "the crate in the sdist builds by itself: cargo build --locked --offline",
         "packagers of distributions build without a network, and with the versions of the lock file",
         "run `cargo update --offline` in rust/, and keep its dependencies few", HERE;
+    S708 Own: "summary, licence, author, address and Requires-Python in PKG-INFO are those in python/setup.cfg",
+        "what an index shows is of another project, or of another release",
+        "run `make sdist` again", HERE;
 
     X801 Release: "dist/ holds the sdist and a wheel for each row of ci/targets.toml",
         "users of the missing platform would build from source",
@@ -502,6 +514,8 @@ pub struct Platforms {
     /// the older policies lack.
     pub manylinux_libraries: BTreeMap<String, Vec<String>>,
     pub musllinux_libraries: Vec<String>,
+    /// What musl defines.
+    pub musl_symbols: BTreeSet<String>,
     /// The DLLs of Windows, by the architectures that have them.
     pub windows_libraries: BTreeMap<String, Vec<String>>,
     /// Symbol versions by architecture and policy, those that the older policies lack.
@@ -511,6 +525,22 @@ pub struct Platforms {
 pub static PLATFORMS: LazyLock<Platforms> = LazyLock::new(|| {
     toml::from_str(include_str!("../../../ci/platforms.toml")).expect("`make rules` writes it")
 });
+
+/// The libraries of glibc and gcc, in which every symbol has a version.
+const VERSIONED_LIBRARIES: [&str; 12] = [
+    "libanl.so.1",
+    "libatomic.so.1",
+    "libc.so.6",
+    "libc.so.6.1",
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libpthread.so.0",
+    "libresolv.so.2",
+    "librt.so.1",
+    "libstdc++.so.6",
+    "libutil.so.1",
+];
 
 fn glibc(policy: &str) -> Option<Floor> {
     let (major, minor) = policy.split_once('.')?;
@@ -565,6 +595,31 @@ impl Platform {
                 known || beside || name.starts_with("api-ms-win-") || (python3 && !python2)
             }
         }
+    }
+
+    /// Which symbols without a version the platform's libc may lack. None are known to be
+    /// lacking in a library that needs any library but the libc, which may have them.
+    pub fn lacks<'s>(&self, slice: &'s Slice) -> Vec<&'s str> {
+        let of_libc = |name: &String| match self.system {
+            System::Manylinux => {
+                name.starts_with("ld-linux")
+                    || name.starts_with("ld64.so.")
+                    || VERSIONED_LIBRARIES.contains(&&**name)
+            }
+            System::Musllinux => {
+                let mut prefixes = ["libc.so", "libc.musl-", "ld-musl-"].iter();
+                prefixes.any(|prefix| name.starts_with(prefix))
+            }
+            _ => false,
+        };
+        if !slice.libraries.iter().all(of_libc) {
+            return Vec::new();
+        }
+        let has = |name: &String| {
+            self.system == System::Musllinux && PLATFORMS.musl_symbols.contains(name)
+        };
+        let lacking = slice.unversioned.iter().filter(|name| !has(name));
+        lacking.map(String::as_str).collect()
     }
 
     /// Whether the policy has the version of a symbol. Only versions of the libraries that

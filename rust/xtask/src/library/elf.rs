@@ -6,14 +6,16 @@ use goblin::container::Ctx;
 use goblin::elf::dynamic::{
     Dynamic, DF_1_NOW, DF_1_PIE, DF_BIND_NOW, DF_TEXTREL, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1,
     DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, DT_SYMTAB,
-    DT_TEXTREL, DT_VERNEED, DT_VERNEEDNUM,
+    DT_TEXTREL, DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
 };
 use goblin::elf::header::{
-    EI_CLASS, EI_DATA, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, EM_386, EM_AARCH64,
-    EM_ARM, EM_LOONGARCH, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64, ET_DYN, ET_EXEC,
+    Header, EI_CLASS, EI_DATA, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, EM_386,
+    EM_AARCH64, EM_ARM, EM_LOONGARCH, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64, ET_DYN, ET_EXEC,
 };
-use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD};
-use goblin::elf::sym::{STB_LOCAL, STV_DEFAULT, STV_PROTECTED};
+use goblin::elf::program_header::{
+    PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE,
+};
+use goblin::elf::sym::{STB_GLOBAL, STB_LOCAL, STV_DEFAULT, STV_PROTECTED};
 use goblin::elf::{Elf, ProgramHeader, Sym};
 
 use super::{Bytes, Exposure, Format, Libc, Names, Needs, Slice, MOST_ENTRIES};
@@ -33,6 +35,7 @@ const MACHINES: [(u16, u8, u8, &str); 10] = [
     (EM_LOONGARCH, ELFCLASS64, ELFDATA2LSB, "loongarch64"),
 ];
 
+const SHT_ARM_ATTRIBUTES: u32 = 0x7000_0003;
 const EF_ARM_ABI_FLOAT_SOFT: u32 = 0x200;
 const EF_ARM_ABI_FLOAT_HARD: u32 = 0x400;
 
@@ -84,6 +87,7 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     }
     slice.is_program = header.e_type == ET_EXEC || of_kind(PT_INTERP).is_some();
     if slice.arch == "armv7l" {
+        slice.arch = arm(&bytes, &header)?.to_owned();
         if header.e_flags & EF_ARM_ABI_FLOAT_HARD != 0 {
             slice.hard_float = Some(true);
         } else if header.e_flags & EF_ARM_ABI_FLOAT_SOFT != 0 {
@@ -165,7 +169,16 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
         .iter()
         .filter_map(|name| glibc_version(name))
         .max();
+    let is_androids = |note: &ProgramHeader| {
+        let bytes = bytes.at(note.p_offset, note.p_filesz)?;
+        anyhow::Ok(bytes.get(12..20) == Some(b"Android\0"))
+    };
     slice.libc = libc(&slice);
+    for note in segments.iter().filter(|segment| segment.p_type == PT_NOTE) {
+        if is_androids(note)? {
+            slice.libc = Some(Libc::Bionic);
+        }
+    }
 
     if let Some(symbols) = value(DT_SYMTAB) {
         let symbols = usize::try_from(place(symbols)?)?;
@@ -179,7 +192,8 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
             count as usize <= data.len() / Sym::size(header.container()?),
             "it claims {count} symbols"
         );
-        let mut exports = Names::default();
+        let versions = value(DT_VERSYM).map(place).transpose()?;
+        let (mut exports, mut unversioned) = (Names::default(), Names::default());
         // One at a time: what is not exported is not kept.
         for index in 0..(count as usize).min(MOST_ENTRIES) {
             let at = symbols + index * Sym::size(header.container()?);
@@ -190,8 +204,17 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
             if symbol.st_shndx != 0 && symbol.st_bind() != STB_LOCAL && visible {
                 exports.add(text(symbol.st_name as u64)?)?;
             }
+            if symbol.st_shndx == 0 && symbol.st_bind() == STB_GLOBAL {
+                let at = versions.map(|table| table + 2 * index as u64);
+                let version = at.map_or(Ok(0), |at| bytes.u16(at))?;
+                // The highest bit hides a symbol; 0 and 1 are no version's numbers.
+                if version & 0x7fff < 2 {
+                    unversioned.add(text(symbol.st_name as u64)?)?;
+                }
+            }
         }
         slice.exports = exports.names;
+        slice.unversioned = unversioned.names;
     }
     slice.exposures.sort();
     slice.exposures.dedup();
@@ -219,11 +242,57 @@ fn gnu_hash_symbols(bytes: &Bytes, table: u64, class: u8) -> Result<u32> {
     Ok(last.saturating_add(1))
 }
 
+/// The oldest ARM that a file is for, by its build attributes; without them ARMv7.
+/// https://github.com/ARM-software/abi-aa/blob/main/addenda32/addenda32.rst
+fn arm(bytes: &Bytes, header: &Header) -> Result<&'static str> {
+    for index in 0..u64::from(header.e_shnum) {
+        let section = header.e_shoff + index * u64::from(header.e_shentsize);
+        if header.e_shentsize != 40 || bytes.u32(section + 4)? != SHT_ARM_ATTRIBUTES {
+            continue;
+        }
+        let (start, size) = (bytes.u32(section + 16)?, bytes.u32(section + 20)?);
+        // "A", a size, "aeabi" and NUL, 1 for the whole file, another size; then tags, each
+        // with a number of bytes of seven bits, or a text that ends with NUL.
+        let attributes = bytes.at(start.into(), size.into())?;
+        let mut values = attributes.iter().skip(16).copied();
+        while let Some(tag) = values.next() {
+            let mut next = || values.next().unwrap_or_default();
+            let mut value = next();
+            if tag == 32 {
+                value = next(); // Tag_compatibility has both.
+            }
+            match tag {
+                // Tag_CPU_arch; what has Thumb-2, v6T2, is no less than ARMv7.
+                6 => {
+                    return Ok(match value {
+                        0..8 | 9 => "armv6l",
+                        8..14 => "armv7l",
+                        _ => "armv8l",
+                    })
+                }
+                4 | 5 | 32.. if tag < 33 || tag % 2 == 1 => {
+                    while value != 0 {
+                        value = next();
+                    }
+                }
+                _ => {
+                    while value & 0x80 != 0 {
+                        value = next();
+                    }
+                }
+            }
+        }
+    }
+    Ok("armv7l")
+}
+
 fn libc(slice: &Slice) -> Option<Libc> {
     let needs = |name: &str| slice.libraries.iter().any(|library| library == name);
     let begins = |prefix: &str| slice.libraries.iter().any(|name| name.starts_with(prefix));
     if needs("libc.so.6") || needs("libc.so.6.1") || slice.version.is_some() {
         Some(Libc::Glibc)
+    } else if ["libdl.so", "libm.so", "liblog.so"].into_iter().any(needs) {
+        Some(Libc::Bionic) // On musl they are parts of libc.so.
     } else if needs("libc.so") || begins("libc.musl-") || begins("ld-musl-") {
         Some(Libc::Musl)
     } else {
