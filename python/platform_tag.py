@@ -16,6 +16,7 @@ import sysconfig
 
 # (system, architecture in platform tags): what cargo calls it, where that differs.
 RUST_ARCHES = {
+    ("linux", "armv6l"): "arm",
     ("linux", "armv7l"): "armv7",
     ("linux", "ppc64"): "powerpc64",
     ("linux", "ppc64le"): "powerpc64le",
@@ -37,6 +38,8 @@ ELF_MACHINES = {  # (e_machine, bits, byte order) of the ELF specification's reg
     (243, 64, "<"): "riscv64",
     (258, 64, "<"): "loongarch64",
 }
+# 32-bit ARM: each runs what is for the ones before it.
+ARMS = ["armv6l", "armv7l", "armv8l"]
 MACHO_CPUS = {0x01000007: "x86_64", 0x0100000C: "arm64"}  # <mach/machine.h>
 PE_MACHINES = {0x8664: "amd64", 0x14C: "x86", 0xAA64: "arm64"}  # the PE format's table
 
@@ -65,19 +68,24 @@ class Platform(collections.namedtuple("Platform", "system arch libc version")):
     @property
     def triple(self):
         """The target triple that cargo builds such a library for."""
-        arch = RUST_ARCHES.get((self.system, self.arch), self.arch)
+        # Rust has no target of its own for ARMv8 in 32 bits.
+        arch = "armv7l" if self.arch == "armv8l" else self.arch
+        arch = RUST_ARCHES.get((self.system, arch), arch)
         if self.system == "macos":
             return arch + "-apple-darwin"
         if self.system == "windows":
             return arch + "-pc-windows-msvc"
         libc = "musl" if self.libc == "musl" else "gnu"
-        return arch + "-unknown-linux-" + libc + ("eabihf" if arch == "armv7" else "")
+        return arch + "-unknown-linux-" + libc + ("eabihf" if self.arch in ARMS else "")
 
     def runs(self, library):
         """Whether a Python on this platform can load a library for that one."""
+        arches = [self.arch, "universal2"]
+        if self.arch in ARMS:
+            arches = ARMS[: ARMS.index(self.arch) + 1]
         return (
             self.system == library.system
-            and (self.arch == library.arch or library.arch == "universal2")
+            and library.arch in arches
             and (not library.libc or self.libc == library.libc)
         )
 
@@ -96,6 +104,8 @@ def library_name(system, stem):
 
 def of_triple(triple):
     """The platform of a target triple of cargo's. ValueError for one without wheels."""
+    if "-linux-" in triple and triple.endswith("eabi"):
+        raise ValueError("no wheels are made for ARM without hardware floating point: " + triple)
     if "-linux-gnu" in triple:
         system, libc = "linux", "glibc"
     elif "-linux-musl" in triple:
@@ -106,17 +116,24 @@ def of_triple(triple):
         system, libc = "windows", ""
     else:
         raise ValueError("no wheels are made for the target %s" % triple)
-    rust = re.sub("^i[3-5]86$", "i686", triple.split("-")[0])
+    rust = re.sub("^i[3-5]86$", "i686", triple.split("-")[0]).replace("thumbv7neon", "armv7")
     arches = [tag for (of, tag), arch in RUST_ARCHES.items() if of == system and arch == rust]
     return Platform(system, arches[0] if arches else rust, libc, None)
 
 
 def of_interpreter():
     """The platform of the running Python: of the program itself, not of the kernel."""
+    if hasattr(sys, "getandroidapilevel"):  # Before 3.13 sys.platform is "linux" there, too.
+        raise ValueError("no wheels are made for Android")
     if sys.platform.startswith("linux"):
         # The kernel under a 32-bit Python may be a 64-bit one: the program's file knows.
         program = "/proc/self/exe"
         found = _elf(_read(program if os.path.exists(program) else sys.executable), True)
+        if found.arch in ARMS:
+            # Distributions for every ARM compile Python for the oldest, and pip goes by the
+            # machine. A 64-bit one runs 32-bit programs as ARMv8.
+            machine = os.uname()[4].replace("aarch64", "armv8l")
+            found = found._replace(arch=machine if machine in ARMS else found.arch)
         if found.libc:
             return found
         try:  # A program that is linked statically, or started through its loader.
@@ -194,6 +211,8 @@ def _elf(data, program=False):
         raise NotALibrary("it is an ELF file for another system than Linux")
     if arch == "armv7l" and flags & 0x200:  # EF_ARM_ABI_FLOAT_SOFT
         raise NotALibrary("it is for ARM without hardware floating point")
+    if arch == "armv7l" and shoff and shentsize == 40:
+        arch = _arm(data, order, range(shoff, shoff + 40 * shnum, 40))
     if kind != 3 and not program:  # ET_DYN
         raise NotALibrary("it is an ELF file, but not a dynamic library")
     _check_end(data, shoff + shentsize * shnum)
@@ -212,6 +231,8 @@ def _elf(data, program=False):
         _check_end(data, offset + size)
         if kind == 1:  # PT_LOAD
             segments.append((offset, address, size))
+        elif kind == 4 and data[offset : offset + size][12:20] == b"Android\0":  # PT_NOTE
+            raise NotALibrary("it is for Android")
         elif kind == 2:  # PT_DYNAMIC
             dynamic = offset, offset + size
 
@@ -243,7 +264,39 @@ def _elf(data, program=False):
             libc = "glibc"
         elif name == b"libc.so" or name.startswith(b"libc.musl-"):
             libc = "musl"
+        elif name in (b"libdl.so", b"libm.so", b"liblog.so"):
+            # On musl they are parts of libc.so.
+            raise NotALibrary("it is for Android")
     return Platform("linux", arch, libc, None)
+
+
+def _arm(data, order, sections):
+    """The oldest ARM that a library is for, by its build attributes; without them ARMv7.
+
+    https://github.com/ARM-software/abi-aa/blob/main/addenda32/addenda32.rst
+    """
+    for at in sections:
+        kind, _, _, start, size = struct.unpack_from(order + "5I", data, at + 4)
+        if kind != 0x70000003:  # SHT_ARM_ATTRIBUTES
+            continue
+        # "A", a size, "aeabi" and NUL, 1 for the whole file, another size; then tags, each
+        # with a number of bytes of seven bits, or a text that ends with NUL.
+        values = iter(bytearray(data[start + 16 : start + size]))
+        for tag in values:
+            value = next(values, 0)
+            if tag == 32:  # Tag_compatibility has both.
+                value = next(values, 0)
+            if tag in (4, 5, 32) or tag > 32 and tag % 2:
+                while value:
+                    value = next(values, 0)
+            elif tag == 6:  # Tag_CPU_arch; what has Thumb-2, v6T2, is no less than ARMv7.
+                if value < 8 or value == 9:
+                    return "armv6l"
+                return "armv7l" if value < 14 else "armv8l"
+            else:
+                while value & 0x80:
+                    value = next(values, 0)
+    return "armv7l"
 
 
 def _fat(data):

@@ -327,6 +327,91 @@ def test_a_library_runs_on_its_own_platform_alone(libraries, of_bytes):
         assert ours.runs(theirs) == (ours[:3] == theirs[:3]), (ours, theirs)
 
 
+@pytest.fixture(scope="session")
+def arms(tmp_path_factory):
+    """{the oldest ARM in platform tags: the bytes of a library compiled for it}"""
+    folder = sources(tmp_path_factory.mktemp("arms"))
+    cpus = {"armv6l": "arm1176jzf_s", "armv7l": "cortex_a7", "armv8l": "cortex_a53"}
+    for arch, cpu in cpus.items():
+        zig(folder, ARMHF, "-shared", f"-mcpu={cpu}", "-o", arch, "hello.c")
+    return {arch: (folder / arch).read_bytes() for arch in cpus}
+
+
+def test_an_arm_library_says_which_arm_it_needs(arms, of_bytes):
+    found = {arch: of_bytes(data) for arch, data in arms.items()}
+    assert {arch: library.tag for arch, library in found.items()} == {
+        arch: f"linux_{arch}" for arch in arms
+    }
+    runs = [[ours.runs(theirs) for theirs in found.values()] for ours in found.values()]
+    assert runs == [[True, False, False], [True, True, False], [True, True, True]]
+
+
+@pytest.mark.parametrize("cut", range(16, 60))
+def test_arm_attributes_that_are_cut_short_are_read_to_their_end(cut, arms, of_bytes):
+    data = arms["armv6l"]
+    start, count = struct.unpack_from("<I", data, 32)[0], struct.unpack_from("<H", data, 48)[0]
+    (section,) = (
+        at
+        for at in range(start, start + 40 * count, 40)
+        if struct.unpack_from("<I", data, at + 4)[0] == 0x70000003
+    )
+    assert of_bytes(changed(data, section + 20, "<I", cut)).arch in ("armv6l", "armv7l")
+
+
+@pytest.mark.parametrize(
+    "triple, tag",
+    [
+        ("arm-unknown-linux-gnueabihf", "linux_armv6l"),
+        ("arm-unknown-linux-musleabihf", "linux_armv6l"),
+        ("thumbv7neon-unknown-linux-gnueabihf", "linux_armv7l"),
+        ("armv7-unknown-linux-gnueabihf", "linux_armv7l"),
+    ],
+)
+def test_a_triple_of_32_bit_arm_has_its_tag(triple, tag):
+    found = of_triple(triple)
+    assert found.tag == tag
+    assert of_triple(found.triple) == found
+
+
+@pytest.mark.parametrize(
+    "machine, arch",
+    [("armv6l", "armv6l"), ("armv7l", "armv7l"), ("armv8l", "armv8l"), ("aarch64", "armv8l")],
+)
+def test_a_python_compiled_for_the_oldest_arm_wants_what_the_machine_runs(
+    machine, arch, arms, monkeypatch
+):
+    monkeypatch.setattr(platform_tag, "_read", lambda path: arms["armv6l"])
+    monkeypatch.setattr("os.uname", lambda: ("Linux", "pi", "6.1", "", machine))
+    found = platform_tag.of_interpreter()
+    assert found[:3] == ("linux", arch, "glibc")
+    rust = {"armv6l": "arm-unknown-linux-gnueabihf"}.get(arch, "armv7-unknown-linux-gnueabihf")
+    assert found.triple == rust
+    assert found.runs(of_triple(rust))
+
+
+def test_an_android_library_is_not_taken_for_musls(tmp_path):
+    folder = sources(tmp_path)
+    target = "aarch64-linux-musl"
+    for name in ["libc.so", "libdl.so"]:
+        zig(folder, target, "-shared", f"-Wl,-soname,{name}", "-o", name, "libc.c")
+    words = ["-Wl,--no-as-needed", "hello.c", "libc.so"]
+    zig(folder, target, "-shared", "-o", "by libdl", *words, "libdl.so")
+    # As the NDK's start files do.
+    (folder / "note.s").write_text(
+        '.section .note.android.ident,"a",%note\n.long 8, 4, 1\n.asciz "Android"\n.long 21\n'
+    )
+    zig(folder, target, "-shared", "-o", "by note", *words, "note.s")
+    for name in ["by libdl", "by note"]:
+        with pytest.raises(NotALibrary, match="^it is for Android$"):
+            of_library(folder / name)
+
+
+def test_a_python_on_android_is_told_so(monkeypatch):
+    monkeypatch.setattr(sys, "getandroidapilevel", lambda: 24, raising=False)
+    with pytest.raises(ValueError, match="no wheels are made for Android"):
+        platform_tag.of_interpreter()
+
+
 def test_a_library_of_no_libc_runs_with_any(libraries, of_bytes):
     data = libraries["aarch64-linux-gnu"]
     found = of_bytes(data.replace(b"libc.so.6\0", b"libm.so.6\0"))
@@ -375,6 +460,7 @@ def test_a_fat_library_of_one_slice_is_that_slice(libraries, of_bytes):
         "wasm32-wasip1",
         "x86_64-unknown-freebsd",
         "x86_64-unknown-linux-ohos",
+        "arm-unknown-linux-gnueabi",
         "aarch64-apple-ios",
         "",
     ],
@@ -509,11 +595,11 @@ print(json.dumps([answers, str(platform_tag.of_interpreter())]))
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory, libraries, others, built):
+def files(tmp_path_factory, libraries, others, arms, built):
     """A folder with all of the above, and a part of the damaged ones."""
     folder = tmp_path_factory.mktemp("files")
     good = {**libraries, **others}
-    contents = {"built": built[0].read_bytes(), **good}
+    contents = {"built": built[0].read_bytes(), **good, **arms}
     contents.update((f"broken {what}", make(good)) for what, (make, _) in BROKEN.items())
     for name, data in shapes(libraries).items():
         for number, damaged in enumerate(mutants(name, data, 10)):
