@@ -19,6 +19,7 @@ from conftest import (
     Interpreter,
     Project,
     clean_environment,
+    link_tools,
     named_interpreter,
     run,
 )
@@ -85,6 +86,44 @@ def test_neither_library_nor_cargo_is_one_clear_error(project, no_cargo):
     for part in [f"{LIBRARY} is missing", "cargo", "pip 19.3", "glibc 2.17", "https://rustup.rs"]:
         assert part in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    "triple, words",
+    [
+        ("s390x-unknown-linux-gnu", "on glibc 2.17 or later, with pip 19.3 or later"),
+        ("riscv64gc-unknown-linux-gnu", "on glibc 2.31 or later, with pip 24.1 or later"),
+        ("aarch64-unknown-linux-musl", "on musl 1.2 or later, with pip 21.2 or later"),
+        ("aarch64-apple-darwin", "on macOS 11.0 or later, with pip 20.3 or later"),
+        ("x86_64-pc-windows-gnullvm", "install a wheel, which needs no Rust: on Windows 10"),
+        ("powerpc64-unknown-linux-gnu", "no wheel is released for linux ppc64 glibc"),
+    ],
+)
+def test_without_cargo_the_wheel_for_the_platform_is_named_if_there_is_one(
+    triple, words, project, no_cargo
+):
+    environment = dict(no_cargo, CARGO_BUILD_TARGET=triple)
+    text = project.setup("bdist_wheel", env=environment, fails=True)
+    assert words in text and "https://rustup.rs" in text
+
+
+def test_no_wheel_is_named_that_no_pip_for_this_python_takes(project, no_cargo, request, tmp_path):
+    python = named_interpreter(request.config, "2.7").environment(tmp_path / "venv").python
+    environment = dict(no_cargo, CARGO_BUILD_TARGET="x86_64-unknown-linux-musl")
+    command = [python, "setup.py", "bdist_wheel"]
+    text = run(*command, cwd=project.python, env=environment, fails=True)
+    assert "no pip for Python 2.7 takes the wheel for linux x86_64 musl" in text
+
+
+def test_an_empty_variable_is_an_unset_one(project):
+    names = ["CARGO", "RUSTC", "CARGO_BUILD_TARGET"]
+    environment = clean_environment(**dict.fromkeys(names, ""))
+    packed(project.wheel(env=environment))
+    names += ["CARGO_HOME", "CONTAINER_ENGINE", "GITHUB_OUTPUT", "PYTHON"]
+    environment = clean_environment(**dict.fromkeys(names, ""))
+    link_tools(project)
+    text = run("make", "matrix", cwd=project.root, env=environment)
+    assert HOST_TRIPLE in text
 
 
 def test_an_old_cargo_that_names_the_package_is_understood(project, tmp_path):

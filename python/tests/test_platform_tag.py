@@ -1,5 +1,6 @@
 """What platform_tag.py says of libraries: real ones of each platform, and broken ones."""
 
+import ast
 import itertools
 import json
 import random
@@ -620,3 +621,39 @@ def expected(files):
 
 def test_every_python_gives_the_same_answers(interpreter, files, expected):
     assert answers(interpreter.path, files) == expected
+
+
+# ---- The wheels that setup.py names ---------------------------------------------------------
+
+
+def test_setup_py_names_the_wheels_of_the_table():
+    """With the floor of each, and the first pip whose code knows its tag."""
+    source = (ROOT / "python/setup.py").read_text()
+    rows = ast.literal_eval(re.search(r"^WHEELS = (\[.*?^\])", source, re.M | re.S)[1])
+    named = set()
+    for pattern, oldest, pip in rows:
+        start, arches, end = re.fullmatch(r"([^(]*)\(?([^()]*)\)?(.*)", pattern).groups()
+        named |= {(f"{start}{arch}{end}", oldest, pip) for arch in arches.split("|")}
+
+    expected = set()
+    table = (ROOT / "ci/targets.toml").read_text()
+    rows = re.findall(r'^triple = "(.*)"(?:\n#.*)*\ntags = \["(\w+)"(?:, "(\w+)")?', table, re.M)
+    assert len(rows) == table.count("[[target]]")
+    for triple, first, second in rows:
+        family, floor, arch = re.fullmatch(
+            r"(manylinux|musllinux|macosx|win)_?(\d+_\d+)?_?(\w+)", second or first
+        ).groups()
+        if arch == "universal2":
+            continue  # for two processors, which have wheels of their own
+        system = {"manylinux": "glibc", "musllinux": "musl", "macosx": "macOS"}.get(family)
+        oldest = f"{system} {floor.replace('_', '.')}" if system else "Windows 10"
+        pips = {"musllinux": (21, 2), "manylinux": (20, 3)}
+        pip = pips.get(family, ())
+        if first.startswith("manylinux2014"):
+            pip = (19, 3)
+        elif (family, arch) == ("manylinux", "riscv64"):
+            pip = (24, 1)
+        elif (family, arch) == ("macosx", "arm64"):
+            pip = (20, 3)
+        expected.add((str(of_triple(triple)), oldest, pip))
+    assert named == expected
