@@ -51,8 +51,7 @@ if os.path.isfile("rust/Cargo.toml"):
 
 # The wheels of a release: what str() of a platform matches, the oldest system, the oldest pip.
 WHEELS = [
-    ("linux (x86_64|i686|aarch64|armv7l|s390x) glibc", "glibc 2.17", (19, 3)),
-    ("linux ppc64le glibc", "glibc 2.24", (20, 3)),
+    ("linux (x86_64|i686|aarch64|armv7l|ppc64le|s390x) glibc", "glibc 2.17", (19, 3)),
     ("linux riscv64 glibc", "glibc 2.31", (24, 1)),
     ("linux (x86_64|i686|aarch64|armv7l|ppc64le|s390x|riscv64) musl", "musl 1.2", (21, 2)),
     ("macos x86_64", "macOS 10.12", ()),
