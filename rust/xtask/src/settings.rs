@@ -222,11 +222,9 @@ impl<'a> Settings<'a> {
             })
             .collect::<Result<_>>()?;
         let mut found = Vec::new();
-        for (platform, flags) in self
-            .flags
-            .iter()
-            .filter(|(platform, _)| !platform.is_empty())
-        {
+        let mut platforms: Vec<_> = self.flags.iter().filter(|it| !it.0.is_empty()).collect();
+        platforms.sort_by_key(|it| it.0.starts_with("cfg("));
+        for (platform, flags) in platforms {
             let parsed: Platform = platform
                 .parse()
                 .with_context(|| format!("target.{platform} in the repository's settings"))?;
@@ -307,4 +305,30 @@ fn add_included(path: PathBuf, files: &mut Vec<(PathBuf, Table)>) -> Result<()> 
     let own = files.remove(at);
     files.push(own);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_the_flags_of_the_repository() {
+        let mut settings = Settings {
+            flags: BTreeMap::new(),
+            left_out: Vec::new(),
+            refused: Vec::new(),
+        };
+        let text =
+            "build.rustflags = '-D  warnings'\ntarget.x86_64-apple-darwin.rustflags = ['a b']";
+        settings.add_flags(&toml::from_str(text).unwrap());
+        settings.add_flags(&toml::from_str(include_str!("../../.cargo/config.toml")).unwrap());
+        let flags = |triple| settings.flags_for(triple).unwrap();
+        let name = "link-arg=-Wl,-install_name,@rpath/libhello_pyrust.dylib";
+        assert_eq!(flags("aarch64-apple-darwin"), ["-C", name]);
+        assert_eq!(flags("x86_64-apple-darwin"), ["a b", "-C", name]);
+        let musl = flags("aarch64-unknown-linux-musl");
+        assert_eq!(musl, ["-C", "target-feature=-crt-static"]);
+        // Cargo takes these where nothing else is said.
+        assert_eq!(flags("x86_64-unknown-linux-gnu"), ["-D", "warnings"]);
+    }
 }
