@@ -26,6 +26,11 @@ REMEDY = (
     "In a source checkout run `make dev`; otherwise "
     "`python -m pip install --force-reinstall --no-cache-dir hello-pyrust`."
 )
+FROZEN = (
+    "The program was frozen without it, or with another one. PyInstaller: "
+    "`--collect-binaries hello_pyrust`; Nuitka: "
+    "`--include-package-data=hello_pyrust`; others: include the package's folder `lib`."
+)
 
 # What the loaders of glibc, musl, macOS and Windows say, and what it means; the first that
 # matches counts. `{0}` is what the group found. Of Windows, cffi tells the code of the error,
@@ -167,6 +172,8 @@ def _load():
         path, remedy = chosen, "%s names it: unset that, or correct it." % VARIABLE
         if not os.path.isabs(path):
             raise ImportError("the path of the library, %s, is not absolute. %s" % (path, remedy))
+    elif getattr(sys, "frozen", False) or "__compiled__" in globals():  # the latter by Nuitka
+        remedy = FROZEN
     if not os.path.isfile(path):  # A loader would wait for a pipe.
         if getattr(globals().get("__loader__"), "archive", None) and not chosen:
             remedy = "The package runs from an archive, where no system loads a library: unpack it."
