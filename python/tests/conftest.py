@@ -236,7 +236,10 @@ class Project:
         return wheel
 
 
-XTASK = ["cargo", "run", "--quiet", "--locked", "--manifest-path", ROOT / "rust/xtask/Cargo.toml"]
+# The Rust that CARGO and RUSTC name, as for make: `cargo` on PATH may be another one, or rustup
+# without a toolchain.
+CARGO = os.environ.get("CARGO") or "cargo"
+XTASK = [CARGO, "run", "--quiet", "--locked", "--manifest-path", ROOT / "rust/xtask/Cargo.toml"]
 
 
 def git(project, *words):

@@ -10,6 +10,7 @@ import zipfile
 import pytest
 from conftest import (
     BIN,
+    CARGO,
     PACKAGE,
     ROOT,
     XTASK,
@@ -259,7 +260,7 @@ def vendored(tmp_path_factory):
         'format!("Hello {who} from Rust!")',
         'format!("Hello {who} from Rust {}!", itoa::Buffer::new().format(7u8))',
     )
-    run("cargo", "generate-lockfile", cwd=project.root / "rust")
+    run(CARGO, "generate-lockfile", cwd=project.root / "rust")
     xtask(project, "sdist", "--vendor")
     return project, next((project.root / "dist").iterdir())
 
@@ -332,12 +333,12 @@ def test_a_crate_without_dependencies_needs_no_vendored_sdist(project, sdist):
 
 @pytest.mark.parametrize("crate", ["rust", "rust/xtask"])
 def test_cargo_test(crate):
-    text = run("cargo", "test", "--quiet", "--locked", cwd=ROOT / crate)
+    text = run(CARGO, "test", "--quiet", "--locked", cwd=ROOT / crate)
     assert "test result: ok." in text
 
 
 def test_the_crate_builds_as_any_crate(project):
-    run("cargo", "build", "--manifest-path", "rust/Cargo.toml", cwd=project.root)
+    run(CARGO, "build", "--manifest-path", "rust/Cargo.toml", cwd=project.root)
 
 
 def test_the_stubs_say_what_the_package_does(wheel, tmp_path):

@@ -337,7 +337,9 @@ def test_a_32_bit_python_gets_a_32_bit_library(project, python32, built):
     python, environment = python32
     place(project, built)
     command = [python, "setup.py", "bdist_wheel"]
-    sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
+    sysroot = subprocess.check_output(
+        [os.environ.get("RUSTC") or "rustc", "--print", "sysroot"], text=True
+    ).strip()
     if os.path.isdir(f"{sysroot}/lib/rustlib/i686-unknown-linux-gnu/lib"):
         run(*command, cwd=project.python, env=environment)
         (wheel,) = (project.python / "dist").iterdir()

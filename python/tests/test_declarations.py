@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import pytest
-from conftest import BIN, PACKAGE, ROOT, Failed, Interpreter, Project, run
+from conftest import BIN, CARGO, PACKAGE, ROOT, Failed, Interpreter, Project, run
 
 DECLARATIONS = ROOT / "python/tests/declarations.rs"
 GENERATED = [
@@ -258,7 +258,7 @@ def xtask(root, *words, **options):
     program = ROOT / "rust/xtask/target/debug/xtask"
     if not program.exists():
         run(
-            "cargo",
+            CARGO,
             "build",
             "--locked",
             "--manifest-path",
@@ -282,7 +282,7 @@ def generated(tmp_path_factory):
     project.output = xtask(project.root, "header")
     # The same folder as xtask's, where all but the link is done.
     target = project.root / "build/header/cargo"
-    run("cargo", "build", "--lib", "--locked", "--target-dir", target, cwd=project.root / "rust")
+    run(CARGO, "build", "--lib", "--locked", "--target-dir", target, cwd=project.root / "rust")
     project.built = target / f"debug/lib{PACKAGE}.so"
     return project
 
@@ -605,9 +605,9 @@ def dependency(original):
     lock = original.root / "rust/Cargo.lock"
     before = manifest.read_text(), lock.read_text()
     crate = original.root / "rust/dependency"
-    init = ["cargo", "init", "--quiet", "--lib", "--vcs", "none", "--edition", "2021", crate]
+    init = [CARGO, "init", "--quiet", "--lib", "--vcs", "none", "--edition", "2021", crate]
     run(*init, cwd=original.root)
-    run("cargo", "add", "--quiet", "--offline", "--path", "dependency", cwd=manifest.parent)
+    run(CARGO, "add", "--quiet", "--offline", "--path", "dependency", cwd=manifest.parent)
     yield crate / "src/lib.rs"
     shutil.rmtree(crate)
     manifest.write_text(before[0])

@@ -18,6 +18,7 @@ from types import new_class
 import pytest
 from conftest import (
     BIN,
+    CARGO,
     HOST_PLATFORM,
     PACKAGE,
     ROOT,
@@ -529,7 +530,7 @@ def few_pythons(tmp_path, request):
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / f"python{name}").symlink_to(found[name][0])
-    cargo = Path(shutil.which("cargo")).parent
+    cargo = Path(shutil.which(CARGO)).parent
     return clean_environment(PATH=f"{folder}:{cargo}:/usr/bin:/bin")
 
 

@@ -4,7 +4,7 @@ import json
 import zipfile
 
 import pytest
-from conftest import PACKAGE, Project, run, xtask
+from conftest import CARGO, PACKAGE, Project, run, xtask
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from test_targets import foreign  # noqa: F401 (a fixture)
@@ -56,7 +56,7 @@ def with_dependencies(folder):
     (project.root / "rust/local/src").mkdir(parents=True)
     (project.root / "rust/local/Cargo.toml").write_text(LOCAL)
     (project.root / "rust/local/src/lib.rs").write_text("")
-    run("cargo", "generate-lockfile", cwd=project.root / "rust")
+    run(CARGO, "generate-lockfile", cwd=project.root / "rust")
     return project
 
 

@@ -12,7 +12,7 @@ import zipfile
 
 import common
 import pytest
-from conftest import PACKAGE, ROOT, XTASK, clean_environment, run, xtask
+from conftest import CARGO, PACKAGE, ROOT, XTASK, clean_environment, run, xtask
 
 # Nothing here may reach for a toolchain: rustup asks a closed port.
 CLOSED = {
@@ -122,7 +122,7 @@ def test_cargo_alone_links_for_this_machine(project):
 
 def test_a_dependency_brings_no_path_of_this_machine(project):
     """Panics in miniz_oxide name its source files. The judge would refuse the wheel."""
-    run("cargo", "add", "--quiet", "miniz_oxide@0.8", cwd=project.root / "rust")
+    run(CARGO, "add", "--quiet", "miniz_oxide@0.8", cwd=project.root / "rust")
     share = "i64::from(cakes / guests)"
     inflate = "miniz_oxide::inflate::decompress_to_vec(&cakes.to_le_bytes()).is_ok()"
     project.edit(project.source, share, f"{share} + i64::from({inflate})")
