@@ -27,9 +27,8 @@ REMEDY = (
     "`python -m pip install --force-reinstall --no-cache-dir hello-pyrust`."
 )
 FROZEN = (
-    "The program was frozen without it, or with another one. PyInstaller: "
-    "`--collect-binaries hello_pyrust`; Nuitka: "
-    "`--include-package-data=hello_pyrust`; others: include the package's folder `lib`."
+    "The program was frozen without it, or with another one: add the package's folder `lib` "
+    "to its files; for PyInstaller, `--collect-binaries hello_pyrust` does it."
 )
 
 # What the loaders of glibc, musl, macOS and Windows say, and what it means; the first that
@@ -282,7 +281,11 @@ def check(result, failed):
     return result
 
 
-def room(levels=20):
+# CPython counts calls, and two levels would do; PyPy counts bytes, and room() takes few.
+ROOM = 32 if "__pypy__" in sys.builtin_module_names else 5
+
+
+def room(levels=ROOM):
     """Raises RecursionError (Python 2: RuntimeError) unless the stack has room for what runs
     around a callback. Without it that could not even note what the callback raised."""
     if levels:
