@@ -206,7 +206,8 @@ import {PACKAGE}
 
 def test_a_stack_that_ends_in_a_callback_comes_out_of_it_at_every_depth(python):
     code = f"""
-import {PACKAGE}
+import sys, {PACKAGE}
+sys.setrecursionlimit(400)
 def deep(depth, function):
     return deep(depth - 1, function) if depth else function()
 def direct():
@@ -215,7 +216,7 @@ def step(number):
     indirect()
 def indirect():
     {PACKAGE}.countdown(2, step)
-for depth in range(50):
+for depth in range(24):
     for function in direct, indirect:
         try:
             deep(depth, function)
