@@ -19,9 +19,9 @@ from conftest import (
     Interpreter,
     Project,
     clean_environment,
-    link_tools,
     named_interpreter,
     run,
+    xtask,
 )
 
 LIBRARY = f"{PACKAGE}/lib/lib{PACKAGE}.so"
@@ -119,10 +119,12 @@ def test_an_empty_variable_is_an_unset_one(project):
     names = ["CARGO", "RUSTC", "CARGO_BUILD_TARGET"]
     environment = clean_environment(**dict.fromkeys(names, ""))
     packed(project.wheel(env=environment))
-    names += ["CARGO_HOME", "CONTAINER_ENGINE", "GITHUB_OUTPUT", "PYTHON"]
-    environment = clean_environment(**dict.fromkeys(names, ""))
-    link_tools(project)
-    text = run("make", "matrix", cwd=project.root, env=environment)
+    text = run("make", "--dry-run", "targets", cwd=ROOT, env=environment)
+    assert "cargo run --quiet" in text
+    names = ["RUSTC", "CARGO_BUILD_TARGET", "CONTAINER_ENGINE", "GITHUB_OUTPUT"]
+    runner = f"CARGO_TARGET_{HOST_TRIPLE.replace('-', '_').upper()}_RUNNER"
+    unset = " ".join(["env", *(f"{name}=" for name in names)])
+    text = xtask(project, "doctor", "host", env=clean_environment(**{runner: unset}))
     assert HOST_TRIPLE in text
 
 
