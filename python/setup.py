@@ -82,7 +82,7 @@ def check_date():
     digits = re.match(r"[0-9]+\Z", text)
     if not digits or int(text) > last:
         fail(
-            'SOURCE_DATE_EPOCH is "%s", which is not a whole number of seconds since 1970 from 0 '
+            'SOURCE_DATE_EPOCH is "%s", which is not a whole number of seconds since 1970, from 0 '
             "to %d, the end of 2107%s"
             % (text, last, " (milliseconds?)" if digits and len(text) > 10 else ""),
             "set it to what `git log -1 --format=%ct` prints, or unset it",
