@@ -111,7 +111,7 @@ def test_what_is_not_committed_cannot_be_reproduced(project):
 
 @pytest.mark.slow
 def test_a_library_that_differs_from_clone_to_clone_is_found(project):
-    body = 'format!("Hello {who} from Rust!")'
+    body = 'text(format_args!("Hello {who} from Rust!"))'
     project.edit(project.source, body, f'std::hint::black_box(env!("AT")); {body}')
     (project.root / "rust/build.rs").write_text(
         'fn main() {\n    println!("cargo:rustc-env=AT={:?}", std::time::SystemTime::now());\n}\n'
@@ -257,8 +257,8 @@ def vendored(tmp_path_factory):
     project.edit(project.root / "rust/Cargo.toml", "[dependencies]", DEPENDENCIES)
     project.edit(
         project.source,
-        'format!("Hello {who} from Rust!")',
-        'format!("Hello {who} from Rust {}!", itoa::Buffer::new().format(7u8))',
+        'format_args!("Hello {who} from Rust!")',
+        'format_args!("Hello {who} from Rust {}!", itoa::Buffer::new().format(7u8))',
     )
     run(CARGO, "generate-lockfile", cwd=project.root / "rust")
     xtask(project, "sdist", "--vendor")

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 import pytest
-from conftest import ROOT, clean_environment, link_tools, run
+from conftest import CARGO, ROOT, clean_environment, link_tools, run
 
 HOST = "x86_64-unknown-linux-gnu"
 FOREIGN = "aarch64-unknown-linux-gnu"
@@ -30,7 +30,7 @@ def marked(project):
     project.edit(
         project.source, "#![deny(unsafe_code)]", "#![allow(unexpected_cfgs)]\n#![deny(unsafe_code)]"
     )
-    body = 'format!("Hello {who} from Rust!")'
+    body = 'text(format_args!("Hello {who} from Rust!"))'
     marks = "".join(
         f'if cfg!({name}) {{ std::hint::black_box("/{name}"); }} '
         for name in ("needed", "wanted", "personal")
@@ -142,7 +142,7 @@ def test_a_foreign_library_keeps_what_it_needs(project, triple, needed):
 @pytest.fixture(scope="session")
 def program():
     manifest = ROOT / "rust/xtask/Cargo.toml"
-    run("cargo", "build", "--quiet", "--locked", "--manifest-path", manifest, cwd=ROOT)
+    run(CARGO, "build", "--quiet", "--locked", "--manifest-path", manifest, cwd=ROOT)
     return ROOT / "rust/xtask/target/debug/xtask"
 
 

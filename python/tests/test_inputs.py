@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import (
     BIN,
+    CARGO,
     PACKAGE,
     ROOT,
     Environment,
@@ -29,7 +30,7 @@ SOURCE = """
 const ORIGIN: &str = concat!("file ", include_str!("../../origin.txt"), ", script ",
     env!("ORIGIN_SCRIPT"), ", setting ", env!("ORIGIN_SETTING"), ", variable ",
     env!("ORIGIN_VARIABLE"));
-fn greeting(who: &str) -> String {
+fn greeting(who: &str) -> Result<String, Error> {
     std::hint::black_box((ORIGIN, origin::CRATE));
 """
 BUILD = """
@@ -64,7 +65,9 @@ class Origins:
         self.root = root = project.root
         manifest = root / "rust/Cargo.toml"
         project.edit(manifest, "[dependencies]", '[dependencies]\norigin = { path = "../origin" }')
-        project.edit(project.source, "\nfn greeting(who: &str) -> String {\n", SOURCE)
+        project.edit(
+            project.source, "\nfn greeting(who: &str) -> Result<String, Error> {\n", SOURCE
+        )
         (root / "rust/build.rs").write_text(BUILD)
         (root / "origin/src").mkdir(parents=True)
         (root / "origin/src/lib.rs").write_text(CRATE)
@@ -72,7 +75,7 @@ class Origins:
         for kind in ("crate", "feature", "file", "script", "setting"):
             self.set(kind, "0")
         self.environment = clean_environment(ORIGIN_VARIABLE="0", CARGO_NET_OFFLINE="true")
-        run("cargo", "generate-lockfile", "--offline", cwd=root / "rust")
+        run(CARGO, "generate-lockfile", "--offline", cwd=root / "rust")
 
     def set(self, kind, value):
         root = self.root
@@ -410,7 +413,7 @@ def test_what_a_local_crate_inherits_from_its_workspace_is_packed(project, tmp_p
         (root / name / "Cargo.toml").write_text(head + more)
     dependency = '[dependencies]\norigin = { path = "../origin" }'
     project.edit(root / "rust/Cargo.toml", "[dependencies]", dependency)
-    run("cargo", "generate-lockfile", "--offline", cwd=root / "rust")
+    run(CARGO, "generate-lockfile", "--offline", cwd=root / "rust")
     xtask(project, "sdist")
     (sdist,) = (root / "dist").glob("*.tar.gz")
     assert {"Cargo.toml", "origin/Cargo.toml", "more/Cargo.toml"} < set(members(sdist))
@@ -429,7 +432,7 @@ def test_a_vendored_sdist_holds_local_crates_too(project, tmp_path):
     (root / "origin/src/lib.rs").write_text("")
     dependency = '[dependencies]\norigin = { path = "../origin" }'
     project.edit(root / "rust/Cargo.toml", "[dependencies]", dependency)
-    run("cargo", "generate-lockfile", cwd=root / "rust")
+    run(CARGO, "generate-lockfile", cwd=root / "rust")
     xtask(project, "sdist", "--vendor")
     (sdist,) = (root / "dist").glob("*.tar.gz")
     assert {"origin/src/lib.rs", "rust/vendor/itoa/Cargo.toml"} < set(members(sdist))
