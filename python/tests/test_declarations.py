@@ -246,6 +246,7 @@ lib = Recorder(lib)
 same((ffi.string(lib.hello_pyrust_abi()).decode("ascii"), ABI))
 for test in [constants, layouts, scalars, enums, structs, callbacks, handles]:
     test()
+same((lib.hello_pyrust_callbacks_end(0), 0))
 import _cffi_backend
 
 same((set(dir(lib.library)) - used, set()))

@@ -314,6 +314,7 @@ def test_a_toolchain_that_is_not_installed_is_one_sentence(project, other_toolch
     (project.root / "rust/rust-toolchain.toml").write_text('[toolchain]\nchannel = "1.64.0"\n')
     environment = clean_environment(**UNASKED)
     environment.pop("RUSTUP_TOOLCHAIN", None)
+    environment.pop("CARGO_PROFILE_RELEASE_LTO")  # which would have a note
     text = xtask(project, "doctor", env=environment, fails=True)
     assert len(text.splitlines()) == 1 and "1.64.0" in text and "rustup toolchain install" in text
 

@@ -37,7 +37,7 @@ fn rust_program(variable: &str, name: &str) -> OsString {
 
 /// The one that cargo uses for the library's crate.
 pub fn toolchain(project: &Project) -> Result<Toolchain> {
-    let rustc = |arguments: &[&str]| rustc(project, arguments);
+    let rustc = |arguments: &[&str]| rustc(&project.rust, arguments);
     let version = rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(Toolchain {
@@ -47,12 +47,13 @@ pub fn toolchain(project: &Project) -> Result<Toolchain> {
     })
 }
 
-pub fn rustc(project: &Project, arguments: &[&str]) -> Result<String> {
+/// What rustc answers for the crate in a folder.
+pub fn rustc(rust: &Path, arguments: &[&str]) -> Result<String> {
     let rustc = rust_program("RUSTC", "rustc");
     let name = Path::new(&rustc).display();
     let output = Command::new(&rustc)
         // rustup reads rust-toolchain.toml from here upwards.
-        .current_dir(&project.rust)
+        .current_dir(rust)
         .env("RUSTUP_AUTO_INSTALL", "0") // A build downloads no toolchain unasked.
         .args(arguments)
         .output()
@@ -62,7 +63,7 @@ pub fn rustc(project: &Project, arguments: &[&str]) -> Result<String> {
         output.status.success() || !said.contains("' is not installed"),
         "the toolchain for {} is not installed: {}; run `rustup toolchain install` there, or \
          choose another by RUSTUP_TOOLCHAIN",
-        project.rust.display(),
+        rust.display(),
         said.lines().next().unwrap_or_default()
     );
     ensure!(
@@ -163,7 +164,7 @@ pub struct Builder<'a> {
     pub toolchain: Toolchain,
     /// None is the target's own.
     backend: Option<Backend>,
-    settings: Settings<'a>,
+    settings: Settings,
 }
 
 impl<'a> Builder<'a> {

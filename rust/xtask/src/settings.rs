@@ -24,8 +24,9 @@ fn local() -> bool {
     env::var_os(LOCAL).is_some_and(|value| !value.is_empty())
 }
 
-pub struct Settings<'a> {
-    project: &'a Project,
+pub struct Settings {
+    /// The crate's folder.
+    rust: PathBuf,
     /// The repository's flags for the compiler, by triple or `cfg(…)`; "" is for every target.
     flags: BTreeMap<String, Vec<String>>,
     /// What others say that changes what is built, and is left out.
@@ -34,10 +35,10 @@ pub struct Settings<'a> {
     refused: Vec<String>,
 }
 
-impl<'a> Settings<'a> {
-    pub fn of(project: &'a Project) -> Result<Settings<'a>> {
+impl Settings {
+    pub fn of(project: &Project) -> Result<Settings> {
         let mut settings = Settings {
-            project,
+            rust: project.rust.clone(),
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),
@@ -214,7 +215,7 @@ impl<'a> Settings<'a> {
 
     /// The repository's flags for a target, as cargo puts them together.
     fn flags_for(&self, triple: &str) -> Result<Vec<String>> {
-        let cfgs: Vec<Cfg> = build::rustc(self.project, &["--print", "cfg", "--target", triple])?
+        let cfgs: Vec<Cfg> = build::rustc(&self.rust, &["--print", "cfg", "--target", triple])?
             .lines()
             .map(|line| {
                 line.parse()
@@ -314,6 +315,7 @@ mod tests {
     #[test]
     fn a_target_has_the_flags_of_the_repository() {
         let mut settings = Settings {
+            rust: PathBuf::from("."),
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),
