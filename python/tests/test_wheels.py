@@ -78,7 +78,8 @@ def test_the_library_needs_only_what_every_such_system_has(library):
             assert all(name.startswith("/usr/lib/") for name in loads[1:]), loads
     else:
         needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("--dynamic", path))
-        allowed = r"libc\.so" if "musl" in tag else r"lib(c|dl|pthread|m|rt)\.so\.\d|ld.*\.so\.\d"
+        allowed = r"lib(c|dl|gcc_s|pthread|m|rt)\.so\.\d|ld.*\.so\.\d"
+        allowed = r"libc\.so" if "musl" in tag else allowed
         for name in needed:
             assert re.fullmatch(allowed, name), name
 

@@ -187,7 +187,7 @@ def unpacked_wine(machine):
                 copy.unlink()
                 os.link(library, copy)
 
-    recipe = "\n".join([common.DEBIAN, *machine, *KEPT, SCRIPT, *OFF])
+    recipe = "\n".join([*common.DEBIAN, *machine, *KEPT, SCRIPT, *OFF])
     return common.cached(f"windows-{machine.architecture}", recipe, make)
 
 

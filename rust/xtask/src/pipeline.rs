@@ -248,10 +248,20 @@ fn wheel(
     let project = run.project;
     let folder = project.build(&target.triple);
     let _ = fs::remove_file(folder.join("log"));
+    // Whatever fails from here on, no wheel of older sources stays.
+    let remove_older = || {
+        remove_published(project, |name| {
+            name.ends_with(&format!("-{}.whl", target.tags.join(".")))
+        })
+    };
     // Cargo alone knows what a library is built of; when nothing has changed, it is quick.
     let library = stage(run, target, "build", stages, || {
         run.builder.library(target, &folder)
-    })?;
+    });
+    if library.is_err() {
+        remove_older()?;
+    }
+    let library = library?;
     let inputs = inputs(run, target, &library)?;
     if let Some(record) = fs::read(record_path(project, &target.triple))
         .ok()
@@ -264,10 +274,7 @@ fn wheel(
         stages.clear();
         return Ok((record, None));
     }
-    // Whatever happens from here on, no wheel of older sources stays.
-    remove_published(project, |name| {
-        name.ends_with(&format!("-{}.whl", target.tags.join(".")))
-    })?;
+    remove_older()?;
     let made = make(run, target, &library, stages)?;
     let record = Record {
         inputs,
