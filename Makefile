@@ -120,7 +120,7 @@ rules: venv ## Generate docs/rules.md, and ci/platforms.toml from auditwheel's a
 test: venv ## Run every test, on every Python of the machine
 	$(XTASK) sdist
 	$(XTASK) wheels host
-	$(BIN)/python -m pytest --numprocesses auto -m "not slow and not docker" python/tests
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not docker" python/tests
 
 .PHONY: test-slow
 test-slow: venv ## Run the tests that take minutes: foreign targets, emulators
