@@ -73,8 +73,10 @@ impl Error {
     }
 
     pub fn callback(answer: i32) -> Error {
-        let message = format_args!("the callback answered {answer}");
-        Error::new(ErrorKind::Callback, message)
+        Error::new(
+            ErrorKind::Callback,
+            format_args!("the callback answered {answer}"),
+        )
     }
 
     fn memory() -> Error {
