@@ -254,6 +254,9 @@ fn wheel(
             name.ends_with(&format!("-{}.whl", target.tags.join(".")))
         })
     };
+    if run.builder.backend_for(target) == Backend::Cibuildwheel {
+        cibuildwheel_image(project, target)?; // Nothing is built where there is none.
+    }
     // Cargo alone knows what a library is built of; when nothing has changed, it is quick.
     let library = stage(run, target, "build", stages, || {
         run.builder.library(target, &folder)
