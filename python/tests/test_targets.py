@@ -447,10 +447,12 @@ def test_gcc_links_no_libgcc_into_a_musl_library(project, foreign, tmp_path):
     """As in the images for musl, whose gcc asks for libgcc_s, which a bare Alpine lacks."""
     environment = foreign("musllinux_x86_64")
     root = common.debian("musl-amd64", "amd64", ["musl"], ("bookworm", "trixie"))
+    # The unwinder of gcc 12 and later calls _dl_find_object where it was compiled for glibc.
+    gcc = common.debian("gcc-11-amd64", "amd64", ["libgcc-11-dev"], keep=["*.a"])
+    folders = [root / "lib/x86_64-linux-musl", gcc / "usr/lib/gcc/x86_64-linux-gnu/11"]
     program = tmp_path / "musl-gcc"
-    program.write_text(
-        f'#!/bin/sh\nexec gcc -nostdlib -L{root}/lib/x86_64-linux-musl "$@"\n'  # its libc.so
-    )
+    options = " ".join(f"-L{folder}" for folder in folders)
+    program.write_text(f'#!/bin/sh\nexec gcc -nostdlib {options} "$@"\n')
     program.chmod(0o755)
     environment["CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER"] = str(program)
     words = ["wheels", "--backend", "cargo", "musllinux_x86_64"]
