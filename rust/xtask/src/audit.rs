@@ -17,11 +17,13 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::build;
+use crate::files::{self, read};
 use crate::library::{self, Exposure, Format, Libc, Slice};
 use crate::policy::{self, Platform, Rule, Scope, Severity};
 use crate::progress;
-use crate::project::{self, read, Project};
-use crate::say;
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
 use crate::sdist;
 use crate::targets::{self, System, Target};
 use crate::wheel::{self, Headers, Kind, Member, Name, Trouble};
@@ -1885,13 +1887,13 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
 
 /// Builds the crate of the sdist in a folder of its own, as a packager without a network.
 fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
-    let scratch = project::scratch(&project.build("audit"))?;
+    let scratch = files::scratch(&project.build("audit"))?;
     let data = fs::read(project.dist().join(sdist_name))?;
     let tar = sdist::inflate(&data, policy::LARGEST_MEMBER)?.context("it is too large")?;
     // Its names have been judged, and are plain.
     for (member, contents) in sdist::members(&tar)? {
         if member.kind == Kind::File {
-            project::write(&scratch.path().join(&member.name), contents)?;
+            files::write(&scratch.path().join(&member.name), contents)?;
         }
     }
     let folder = scratch.path().join(sdist_name.trim_end_matches(".tar.gz"));
@@ -1901,7 +1903,7 @@ fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
         .args(["build", "--locked", "--offline", "--target-dir"])
         .arg(scratch.path().join("target"))
         .env_remove("CARGO_BUILD_TARGET");
-    project::run(&mut command, &project.build("audit").join("log"))
+    run::run(&mut command, &project.build("audit").join("log"))
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ use serde::Deserialize;
 
 use crate::audit::{self, Place};
 use crate::container::{self, Image};
+use crate::files::{self, read};
 use crate::layout;
 use crate::library;
 use crate::policy;
-use crate::project::{self, read, run, run_to, Project};
+use crate::project::{self, Project};
+use crate::run::{run, run_to};
 use crate::settings::{self, Settings};
 use crate::targets::{self, Backend, Floor, System, Target};
 use crate::unwinder;
@@ -355,7 +357,7 @@ impl<'a> Builder<'a> {
         writer
             .write_to(&mut contents)
             .map_err(|error| anyhow::anyhow!("{error}"))?;
-        project::write(&path, contents)?;
+        files::write(&path, contents)?;
         Ok(path)
     }
 }
@@ -365,7 +367,7 @@ impl<'a> Builder<'a> {
 /// which the compiler calls `seen`, names the static library. zig has an unwinder of its own.
 fn static_unwinder(made: &Path, seen: &Path) -> Result<String> {
     let script = "GROUP ( libgcc_eh.a libgcc.a )\n";
-    project::write(&made.join("unwinder/libgcc_s.so"), script)?;
+    files::write(&made.join("unwinder/libgcc_s.so"), script)?;
     Ok(format!("-Lnative={}", seen.join("unwinder").display()))
 }
 
@@ -401,7 +403,7 @@ fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> 
     let names = audit::functions(&read(&project.rust.join(header))?, &project.module);
     let names: Vec<String> = names.into_iter().collect();
     let list = format!("EXPORTS\n{}\n", names.join("\n"));
-    project::write(&folder.join("exports.def"), list)?;
+    files::write(&folder.join("exports.def"), list)?;
     Ok(format!("../build/{}/exports.def", target.triple))
 }
 
@@ -499,7 +501,7 @@ fn artefact(
     made: &Path,
     mounts: &[(&str, &Path)],
 ) -> Result<PathBuf> {
-    let scratch = project::scratch(folder)?;
+    let scratch = files::scratch(folder)?;
     let out = scratch.path().join("messages.json");
     command
         // Cargo reads .cargo/config.toml from here upwards.

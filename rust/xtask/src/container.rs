@@ -11,8 +11,10 @@ use std::sync::Mutex;
 use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
-use crate::project::{self, read, Project};
-use crate::say;
+use crate::files::read;
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
 
 /// docker/images.toml
 #[derive(Deserialize)]
@@ -267,7 +269,7 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
         .args(["--build-arg", &format!("RUST_VERSION={}", images.rust)])
         .args(["--build-arg", &format!("TARGET={}", cross.unwrap_or(""))])
         .arg(project.root.join("docker"));
-    project::run(&mut command, &log)?;
+    run::run(&mut command, &log)?;
     say!("{tag}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use anyhow::{ensure, Result};
 use crate::build::{self, Builder, Std};
 use crate::container;
 use crate::project::Project;
-use crate::say;
+use crate::say::say;
 use crate::targets::{Backend, System};
 
 pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Result<()> {

@@ -8,11 +8,13 @@ use anyhow::{bail, ensure, Context, Result};
 use cbindgen::{Builder, Config};
 
 use crate::build;
+use crate::files::{read, write};
 use crate::layout;
 use crate::library;
 use crate::names;
-use crate::project::{self, read, write, Project};
-use crate::say;
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
 
 /// What a caller must know once; the rest stands at each declaration.
 const CONVENTIONS: &str = "
@@ -85,7 +87,7 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
         .arg(project.root.join("scripts/ffi_module.py"))
         .args([&project.module, &project.version, &fingerprint])
         .args([&input, &folder]);
-    project::run(&mut command, &folder.join("log"))?;
+    run::run(&mut command, &folder.join("log"))?;
 
     let contents = [
         header,

@@ -8,9 +8,11 @@ use std::path::Path;
 use anyhow::{ensure, Context, Result};
 
 use crate::audit;
+use crate::files::{self, read};
 use crate::library;
 use crate::policy;
-use crate::project::{self, read, Project};
+use crate::project::Project;
+use crate::run;
 use crate::targets::Target;
 
 /// Fails where the two differ, or where the library leaves out a type of the header. `folder`
@@ -41,9 +43,9 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
     );
 
     let source = folder.join("layout.c");
-    project::write(&source, assertions(&table, module)?)?;
+    files::write(&source, assertions(&table, module)?)?;
     let log = folder.join("log");
-    let scratch = project::scratch(folder)?;
+    let scratch = files::scratch(folder)?;
     let mut command = project.command(project.tool("python")?)?;
     command
         .args([
@@ -60,7 +62,7 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
         .arg(&source)
         .arg("-o")
         .arg(scratch.path().join("layout.o"));
-    project::run(&mut command, &log).with_context(|| {
+    run::run(&mut command, &log).with_context(|| {
         format!(
             "Rust and C differ about what crosses, for {}: run `make header`, then look at {}",
             target.triple,

@@ -4,6 +4,7 @@ mod audit;
 mod build;
 mod container;
 mod doctor;
+mod files;
 #[cfg(test)]
 mod fuzz;
 mod header;
@@ -17,6 +18,8 @@ mod progress;
 mod project;
 mod release;
 mod rules;
+mod run;
+mod say;
 mod sbom;
 mod sdist;
 mod settings;
@@ -162,7 +165,7 @@ enum Verb {
     },
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn dispatch(cli: Cli) -> Result<()> {
     let mut project = Project::find()?;
     match cli.verb {
         Verb::Header { check } => header::run(&project, check),
@@ -239,7 +242,7 @@ fn main() -> ExitCode {
             env::remove_var(name);
         }
     }
-    match run(Cli::parse()) {
+    match dispatch(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -6,7 +6,8 @@ use anyhow::{ensure, Result};
 use serde::Serialize;
 
 use crate::container;
-use crate::project::{self, Project};
+use crate::project::Project;
+use crate::say;
 use crate::targets::{self, Backend, Runner, Target};
 
 /// One job that builds a wheel, judges it and runs it where it was built.
@@ -68,7 +69,7 @@ pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Res
         serde_json::to_string(&Matrix { include: rows })?,
         serde_json::to_string(&native)?
     );
-    project::output(&text)
+    say::output(&text)
 }
 
 /// [`targets::load`] has seen to it that there is one.

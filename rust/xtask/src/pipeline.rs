@@ -12,9 +12,11 @@ use tempfile::TempDir;
 use crate::audit;
 use crate::build::{self, Builder};
 use crate::container;
+use crate::files::{self, read, sha256, Inputs};
 use crate::progress::{self, Progress};
-use crate::project::{self, read, sha256, Inputs, Project};
-use crate::say;
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
 use crate::sbom;
 use crate::targets::{Backend, System, Target};
 
@@ -45,7 +47,7 @@ pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) ->
         ])
         .arg(&library)
         .env("CARGO_BUILD_TARGET", &target.triple);
-    project::run(&mut command, &folder.join("log"))?;
+    run::run(&mut command, &folder.join("log"))?;
     let placed = project
         .package()
         .join("lib")
@@ -61,7 +63,7 @@ pub fn sdist(project: &Project, vendor: bool) -> Result<()> {
         "sdist",
         "an sdist would lack its sources; publish wheels alone",
     )?;
-    let scratch = project::scratch(&project.build("sdist"))?;
+    let scratch = files::scratch(&project.build("sdist"))?;
     let mut sdist = pack_sdist(project, scratch.path())?;
     if vendor {
         sdist = pack_vendored(project, &sdist, scratch.path())?;
@@ -94,7 +96,7 @@ fn setup_sdist(project: &Project, tree: &Path, folder: &Path) -> Result<PathBuf>
         .args(["setup.py", "--quiet", "sdist", "--formats", "gztar"])
         .arg("--dist-dir")
         .arg(folder);
-    project::run(&mut command, &project.build("sdist").join("log"))?;
+    run::run(&mut command, &project.build("sdist").join("log"))?;
     let sdist = only(folder, ".tar.gz")?;
     let expected = format!("{}-{}.tar.gz", project.module, project.version);
     ensure!(
@@ -118,13 +120,13 @@ fn pack_vendored(project: &Project, plain: &Path, folder: &Path) -> Result<PathB
         .args(["vendor", "--locked", "--respect-source-config"])
         .args(["--manifest-path", "rust/Cargo.toml", "rust/vendor"]);
     let log = project.build("sdist").join("log");
-    project::run_to(&mut command, &log, Some(&settings))?;
+    run::run_to(&mut command, &log, Some(&settings))?;
     if !tree.join("rust/vendor").is_dir() {
         eprintln!("rust/Cargo.lock names no other crate: the plain sdist builds without a network");
         return Ok(plain.to_owned());
     }
     let text = read(&settings)?;
-    project::write(&tree.join(".cargo/config.toml"), text)?;
+    files::write(&tree.join(".cargo/config.toml"), text)?;
     setup_sdist(project, &tree, &folder.join("vendored"))
 }
 
@@ -186,7 +188,7 @@ pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<
     project.ensure_cargo_builds("wheels", "run `python setup.py bdist_wheel` in python/")?;
     let builder = Builder::new(project, options.backend)?;
     let selected = builder.select(words)?;
-    let scratch = project::scratch(&project.build("sdist"))?;
+    let scratch = files::scratch(&project.build("sdist"))?;
     let sdist = pack_sdist(project, scratch.path())?;
     let tree = unpack(project, &sdist, scratch.path())?;
     let progress = Progress::new(selected.len());
@@ -306,7 +308,7 @@ fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
         if let (Some(made), Some(record)) = (row.made.take(), &row.record) {
             publish(project, &made.wheel)?;
             let text = serde_json::to_string_pretty(record)?;
-            project::write(&record_path(project, &row.triple), text)?;
+            files::write(&record_path(project, &row.triple), text)?;
         }
     }
     Ok(())
@@ -364,7 +366,7 @@ fn make(
 ) -> Result<Made> {
     let project = run.project;
     let folder = project.build(&target.triple);
-    let scratch = project::scratch(&folder)?;
+    let scratch = files::scratch(&folder)?;
     let log = folder.join("log");
     let wheel = if run.builder.backend_for(target) == Backend::Cibuildwheel {
         stage(run, target, "cibuildwheel", stages, || {
@@ -402,7 +404,7 @@ fn make(
 fn unpack(project: &Project, sdist: &Path, folder: &Path) -> Result<PathBuf> {
     let mut command = project.command(project.tool("python")?)?;
     command.args(["-m", "tarfile", "-e"]).args([sdist, folder]);
-    project::run(&mut command, &project.build("sdist").join("log"))?;
+    run::run(&mut command, &project.build("sdist").join("log"))?;
     Ok(folder.join(format!("{}-{}", project.module, project.version)))
 }
 
@@ -422,14 +424,14 @@ fn pack(run: &Run, target: &Target, library: &Path, folder: &Path, log: &Path) -
         .args(["bdist_wheel", "--dist-dir"])
         .arg(&packed)
         .env("CARGO_BUILD_TARGET", &target.triple);
-    project::run(&mut command, log)?;
+    run::run(&mut command, log)?;
     only(&packed, ".whl")
 }
 
 fn write_sbom(run: &Run, target: &Target, folder: &Path) -> Result<PathBuf> {
     let path = folder.join(format!("{}.cdx.json", run.project.module));
     let text = sbom::of(run.project, target, &run.builder.rustc(target)?, folder)?;
-    project::write(&path, text)?;
+    files::write(&path, text)?;
     Ok(path)
 }
 
@@ -474,7 +476,7 @@ fn cibuildwheel(
             "\n[build_library]\nlibrary = built/{name}\nsbom = built/{}.cdx.json\n",
             project.module
         );
-    project::write(&tree.join("setup.cfg"), settings)?;
+    files::write(&tree.join("setup.cfg"), settings)?;
 
     let machine = target.machine();
     let (platform, machine) = match target.system() {
@@ -506,7 +508,7 @@ fn cibuildwheel(
             .env("CIBW_SKIP", format!("{skip} *-{other}_*").trim())
             .env("CIBW_CONTAINER_ENGINE", container::engine());
     }
-    project::run(&mut command, log)?;
+    run::run(&mut command, log)?;
     wheel_of(project, target, &wheelhouse)
 }
 
@@ -534,7 +536,7 @@ fn repair(
                 // finds a linker script of that name instead.
                 command.args(["--exclude", "libc.so"]);
             }
-            project::run(command.arg(packed), log)?;
+            run::run(command.arg(packed), log)?;
         }
         System::Macos => {
             let mut command = project.command(project.tool("repairwheel")?)?;
@@ -542,7 +544,7 @@ fn repair(
                 .args(["--no-sys-paths", "--output-dir"])
                 .args([&repaired, packed])
                 .env("PYTHONHASHSEED", "0"); // It writes tags in the order of a set.
-            project::run(&mut command, log)?;
+            run::run(&mut command, log)?;
         }
         System::Windows => {
             let mut command = project.command(project.tool("delvewheel")?)?;
@@ -550,7 +552,7 @@ fn repair(
                 // The library is in the package's lib folder, not beside its modules.
                 .args(["repair", "--analyze-existing", "--wheel-dir"])
                 .args([&repaired, packed]);
-            project::run(&mut command, log)?;
+            run::run(&mut command, log)?;
             // delvewheel copies a wheel that lacks nothing. Into another it writes code that
             // helps neither Python 2 nor cffi before 2.0 to find the DLL.
             ensure!(
@@ -592,14 +594,14 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
             "--target",
         ])
         .args([&installed, wheel]);
-    project::run(&mut command, log)?;
+    run::run(&mut command, log)?;
     let out = folder.join("run.txt");
     let mut command = project.command(&python)?;
     command
         .current_dir(folder)
         .arg(project.root.join("scripts/smoke.py"))
         .env("PYTHONPATH", &installed);
-    project::run_to(&mut command, log, Some(&out))?;
+    run::run_to(&mut command, log, Some(&out))?;
     let said = read(&out)?;
     let (_, python) = said
         .trim()
@@ -615,14 +617,14 @@ fn check_metadata<'a>(
 ) -> Result<()> {
     let mut command = project.command(project.tool("twine")?)?;
     command.args(["check", "--strict"]).args(files);
-    project::run(&mut command, &project.build("sdist").join("log"))
+    run::run(&mut command, &project.build("sdist").join("log"))
 }
 
 /// Puts a copy into dist/ under its name.
 fn publish(project: &Project, file: &Path) -> Result<PathBuf> {
     let path = project.dist().join(file.file_name().unwrap());
     let contents = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    project::write(&path, contents)?;
+    files::write(&path, contents)?;
     Ok(path)
 }
 

@@ -1,23 +1,19 @@
-//! The project's places and names, and how its commands are run.
+//! The project's places and names, and the commands that know them.
 
 use std::env;
 use std::ffi::OsStr;
-use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 use anyhow::{ensure, Context, Result};
 use pep440_rs::Version;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
-/// How much of a failed command's output an error repeats.
-const TAIL_LINES: usize = 20;
+use crate::files::{read, remove_scratch};
 
 pub struct Project {
     pub root: PathBuf,
@@ -33,18 +29,15 @@ pub struct Project {
     epoch: OnceLock<u64>,
     _lock: File,
 }
-
 #[derive(Deserialize)]
 struct Manifest {
     package: Package,
 }
-
 #[derive(Deserialize)]
 struct Package {
     name: String,
     version: String,
 }
-
 impl Project {
     /// The project around the working directory. One xtask runs in it at a time.
     pub fn find() -> Result<Project> {
@@ -281,7 +274,6 @@ fn has_user_cache() -> bool {
         .and_then(|folder| folder.ancestors().find(|it| it.exists()));
     cfg!(windows) || there.is_some_and(|folder| tempfile::tempfile_in(folder).is_ok())
 }
-
 /// A version of cargo's, as Python writes it in its normal form (PEP 440).
 pub fn python_version(version: &str) -> Result<String> {
     let python = Version::from_str(version)
@@ -292,13 +284,10 @@ pub fn python_version(version: &str) -> Result<String> {
     );
     Ok(python.to_string())
 }
-
 /// 1980-01-01T00:00:00Z, in seconds since 1970: the first moment that a zip file can say.
 pub const ZIP_EPOCH: u64 = 315_532_800;
-
 /// 2107-12-31T23:59:59Z: the last one.
 const ZIP_END: u64 = 4_354_819_199;
-
 /// The value of SOURCE_DATE_EPOCH. python/setup.py has the same rule, in the same words.
 /// https://reproducible-builds.org/specs/source-date-epoch/
 fn epoch(text: &str) -> Result<u64> {
@@ -319,190 +308,4 @@ fn epoch(text: &str) -> Result<u64> {
             }
         )
     })
-}
-
-const SCRATCH: &str = "scratch-";
-
-/// A folder below another, for as long as the value lives. No two runs share one: what a
-/// killed run's commands still write harms nobody.
-pub fn scratch(folder: &Path) -> Result<TempDir> {
-    fs::create_dir_all(folder)
-        .and_then(|()| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder))
-        .with_context(|| format!("cannot write to {}", folder.display()))
-}
-
-/// What killed runs left; what cannot be removed now is next time.
-fn remove_scratch(build: &Path) {
-    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries(build).flat_map(|entry| entries(&entry.path())) {
-        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// Prints a line. A reader that has gone, as `head` does, ends the process quietly.
-#[macro_export]
-macro_rules! say {
-    ($($words:tt)*) => {
-        if std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($words)*))).is_err() {
-            std::process::exit(1);
-        }
-    };
-}
-
-/// Prints what a later job of CI reads, as NAME=VALUE lines; in a step of GitHub's they become
-/// the step's outputs, too.
-pub fn output(text: &str) -> Result<()> {
-    say!("{text}");
-    if let Some(path) = env::var_os("GITHUB_OUTPUT") {
-        File::options()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .and_then(|mut file| writeln!(file, "{text}"))
-            .with_context(|| format!("cannot write to GITHUB_OUTPUT, {path:?}"))?;
-    }
-    Ok(())
-}
-
-pub fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Writes the whole file or nothing.
-pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
-    let folder = path.parent().expect("a file has a folder");
-    let write = || -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(contents.as_ref())?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.as_file()
-                .set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// A command that ended with another exit code than 0.
-#[derive(Debug)]
-pub struct CommandFailed {
-    pub status: ExitStatus,
-    log: PathBuf,
-    /// The last lines of what it printed.
-    tail: String,
-}
-
-impl fmt::Display for CommandFailed {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (status, log, tail) = (self.status, self.log.display(), &self.tail);
-        write!(
-            f,
-            "a command failed ({status}); the whole log is {log}\n  {tail}"
-        )
-    }
-}
-
-impl std::error::Error for CommandFailed {}
-
-/// Runs a command with its output in a log file. When it fails, the error ends with the
-/// last lines that it printed.
-pub fn run(command: &mut Command, log: &Path) -> Result<()> {
-    run_to(command, log, None)
-}
-
-/// The same, with standard output in a file of its own.
-pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Result<()> {
-    if let Some(folder) = log.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = File::options()
-        .create(true)
-        .append(true)
-        .open(log)
-        .with_context(|| format!("cannot write {}", log.display()))?;
-    let begin = file.metadata()?.len();
-    writeln!(file, "$ {}", shown(command))?;
-    command
-        .stdout(match stdout {
-            Some(path) => File::create(path)?,
-            None => file.try_clone()?,
-        })
-        .stderr(file.try_clone()?);
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {}", Path::new(command.get_program()).display()))?;
-    if !status.success() {
-        let text = fs::read(log)?;
-        let text = String::from_utf8_lossy(&text[begin as usize..]);
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
-        return Err(CommandFailed {
-            status,
-            log: log.to_owned(),
-            tail,
-        }
-        .into());
-    }
-    Ok(())
-}
-
-/// The command as a shell takes it.
-fn shown(command: &Command) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
-        .map(|word| match !word.is_empty() && word.chars().all(plain) {
-            true => word.into_owned(),
-            false => format!("'{}'", word.replace('\'', r"'\''")),
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// A digest of files by name and content, for "did anything change?".
-#[derive(Default)]
-pub struct Inputs(Sha256);
-
-impl Inputs {
-    pub fn text(&mut self, text: &str) {
-        self.0.update((text.len() as u64).to_le_bytes());
-        self.0.update(text);
-    }
-
-    /// A file, or every file below a folder.
-    pub fn path(&mut self, path: &Path) -> Result<()> {
-        if !path.is_dir() {
-            self.text(&sha256(path)?);
-            return Ok(());
-        }
-        let mut names = fs::read_dir(path)?
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<io::Result<Vec<_>>>()?;
-        names.sort();
-        for name in names.iter().filter(|name| *name != "__pycache__") {
-            self.text(&name.to_string_lossy());
-            self.path(&path.join(name))?;
-        }
-        Ok(())
-    }
-
-    pub fn digest(self) -> String {
-        hex(&self.0.finalize())
-    }
-}
-
-pub fn sha256(path: &Path) -> Result<String> {
-    let contents = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(hex(&Sha256::digest(contents)))
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,9 +14,11 @@ use toml::Spanned;
 
 use crate::audit;
 use crate::build;
+use crate::files::{self, hex, read, sha256, write};
 use crate::header;
-use crate::project::{self, hex, read, sha256, write, Project};
-use crate::say;
+use crate::project::{self, Project};
+use crate::run;
+use crate::say::{self, say};
 use crate::sdist;
 use crate::targets;
 use crate::wheel;
@@ -96,7 +98,7 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
     cargo
         .current_dir(&project.rust)
         .args(["update", "--workspace"]);
-    project::run(&mut cargo, &project.build("tag").join("log"))?;
+    run::run(&mut cargo, &project.build("tag").join("log"))?;
     header::run(project, false)
 }
 
@@ -218,7 +220,7 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
     cargo
         .current_dir(&project.rust)
         .args(["tree", "--locked", "--depth", "0"]);
-    if let Err(error) = project::run(&mut cargo, &project.build("tag").join("log")) {
+    if let Err(error) = run::run(&mut cargo, &project.build("tag").join("log")) {
         findings.push(format!(
             "rust/Cargo.lock does not fit rust/Cargo.toml: {error:#}"
         ));
@@ -244,14 +246,14 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
 fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     let name = wheel::normalised(&project.module);
     let version = &project.version;
-    let folder = project::scratch(&project.build("tag"))?;
+    let folder = files::scratch(&project.build("tag"))?;
     let answer = folder.path().join("index.json");
     let mut command = project.command(project.tool("python")?)?;
     command
         .arg(project.root.join("scripts/index.py"))
         .args([index, &name, version]);
     let log = project.build("tag").join("log");
-    project::run_to(&mut command, &log, Some(&answer))?;
+    run::run_to(&mut command, &log, Some(&answer))?;
     let has: BTreeMap<String, String> = serde_json::from_str(&read(&answer)?)?;
     let table = targets::load(project)?;
     let mut missing = targets::release_files(&table, &project.module, version);
@@ -310,7 +312,7 @@ pub fn gather(project: &Project) -> Result<()> {
     let path = folder.join("SHA256SUMS");
     write(&path, &sums)?;
     say!("{}", project.relative(&path));
-    project::output(&format!("sums={}", hex(&Sha256::digest(sums))))
+    say::output(&format!("sums={}", hex(&Sha256::digest(sums))))
 }
 
 /// The SBOM of the library, in a wheel that has been judged.

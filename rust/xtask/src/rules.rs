@@ -4,9 +4,11 @@ use std::fs;
 
 use anyhow::{ensure, Result};
 
+use crate::files;
 use crate::policy;
-use crate::project::{self, Project};
-use crate::say;
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
 
 /// Prints the table of rules, or keeps what is generated equal to its sources.
 pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
@@ -26,9 +28,9 @@ pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
     command.arg(project.root.join("scripts/platforms.py"));
     let folder = project.build("rules");
     let platforms = folder.join("platforms.toml");
-    project::run_to(&mut command, &folder.join("log"), Some(&platforms))?;
+    run::run_to(&mut command, &folder.join("log"), Some(&platforms))?;
     let mut stale = Vec::new();
-    let contents = [policy::markdown(), project::read(&platforms)?];
+    let contents = [policy::markdown(), files::read(&platforms)?];
     for ((name, _), contents) in outputs.into_iter().zip(contents) {
         let path = project.root.join(name);
         if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
@@ -36,7 +38,7 @@ pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
         }
         stale.push(name);
         if write {
-            project::write(&path, contents)?;
+            files::write(&path, contents)?;
             say!("wrote {name}");
         }
     }

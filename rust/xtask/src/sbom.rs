@@ -13,7 +13,9 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::build;
-use crate::project::{self, read, Project};
+use crate::files::read;
+use crate::project::Project;
+use crate::run;
 use crate::targets::Target;
 
 /// What `cargo metadata` prints, as far as it is needed.
@@ -99,7 +101,7 @@ pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Res
     let cargo_says = |words: &[&str]| -> Result<String> {
         let mut command = build::cargo(project)?;
         command.current_dir(&project.rust).args(words);
-        project::run_to(&mut command, &log, Some(&out))?;
+        run::run_to(&mut command, &log, Some(&out))?;
         read(&out)
     };
     let triples = match &target.slices[..] {

@@ -14,7 +14,8 @@ use cargo_platform::{Cfg, Platform};
 use toml::{Table, Value};
 
 use crate::build;
-use crate::project::{read, Project};
+use crate::files::read;
+use crate::project::Project;
 
 /// Where it is set, and not empty, this machine's settings count as well: a distribution has
 /// flags of its own, and a developer may try some.

@@ -8,9 +8,11 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::Serialize;
 
 use crate::build;
+use crate::files::{self, read};
 use crate::progress::{self, Progress};
-use crate::project::{self, read, CommandFailed, Project};
-use crate::say;
+use crate::project::Project;
+use crate::run::{self, CommandFailed};
+use crate::say::say;
 use crate::targets::{self, Target};
 
 /// What of a wheel ran, best first; the runners' lines begin with these words.
@@ -135,7 +137,7 @@ fn call_runner(
     row: &mut Row,
 ) -> Result<()> {
     let folder = project.build(&target.triple);
-    let scratch = project::scratch(&folder)?;
+    let scratch = files::scratch(&folder)?;
     let (log, out) = (folder.join("smoke.log"), scratch.path().join("out"));
     let _ = fs::remove_file(&log);
     // Where the wheel is at home, Pythons of this machine are the better ones.
@@ -151,7 +153,7 @@ fn call_runner(
         .args(words)
         .arg(wheel)
         .env("TMPDIR", scratch.path());
-    let result = project::run_to(&mut command, &log, Some(&out));
+    let result = run::run_to(&mut command, &log, Some(&out));
     for line in read(&out)?.lines() {
         let (level, what) = line
             .split_once('\t')

@@ -6,8 +6,9 @@ use std::fmt;
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::project::{self, read, Project};
-use crate::say;
+use crate::files::{self, read};
+use crate::project::Project;
+use crate::say::say;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -316,7 +317,7 @@ pub fn show(project: &Project, write: bool, check: bool) -> Result<()> {
         write,
         "out of date: the table of targets in README.md; run `make targets`"
     );
-    project::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
+    files::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
     say!("wrote README.md");
     Ok(())
 }

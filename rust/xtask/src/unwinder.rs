@@ -11,8 +11,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::files;
 use crate::layout;
-use crate::project::{self, Project};
+use crate::project::Project;
+use crate::run;
 use crate::targets::Target;
 
 /// The unwinder's functions in libgcc_s.so.1, by the version that has them first:
@@ -99,7 +101,7 @@ pub fn flags(project: &Project, target: &Target, folder: &Path) -> Result<Vec<St
     }
     let compile = |source: &str, text: &str, made: &str, words: &[&str]| -> Result<String> {
         let folder = folder.join("unwinder");
-        project::write(&folder.join(source), text)?;
+        files::write(&folder.join(source), text)?;
         let mut command = project.command(project.tool("python")?)?;
         command
             .current_dir(&folder)
@@ -107,12 +109,12 @@ pub fn flags(project: &Project, target: &Target, folder: &Path) -> Result<Vec<St
             .arg(layout::zig_target(&target.triple))
             .args([source, "-o", made])
             .args(words);
-        project::run(&mut command, &folder.with_file_name("log"))?;
+        run::run(&mut command, &folder.with_file_name("log"))?;
         // As seen from the crate, where the linker runs.
         let path = format!("../build/{}/unwinder/{made}", target.triple);
         Ok(format!("-Clink-arg={path}"))
     };
-    project::write(&folder.join("unwinder/versions"), versions)?;
+    files::write(&folder.join("unwinder/versions"), versions)?;
     let stub = [
         "-shared",
         "-nostdlib",

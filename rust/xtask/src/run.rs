@@ -1,0 +1,83 @@
+//! How commands are run, and what is said of those that fail.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use anyhow::{Context, Result};
+
+/// How much of a failed command's output an error repeats.
+const TAIL_LINES: usize = 20;
+/// A command that ended with another exit code than 0.
+#[derive(Debug)]
+pub struct CommandFailed {
+    pub status: ExitStatus,
+    log: PathBuf,
+    /// The last lines of what it printed.
+    tail: String,
+}
+impl fmt::Display for CommandFailed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (status, log, tail) = (self.status, self.log.display(), &self.tail);
+        write!(
+            f,
+            "a command failed ({status}); the whole log is {log}\n  {tail}"
+        )
+    }
+}
+impl std::error::Error for CommandFailed {}
+/// Runs a command with its output in a log file. When it fails, the error ends with the
+/// last lines that it printed.
+pub fn run(command: &mut Command, log: &Path) -> Result<()> {
+    run_to(command, log, None)
+}
+/// The same, with standard output in a file of its own.
+pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Result<()> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .with_context(|| format!("cannot write {}", log.display()))?;
+    let begin = file.metadata()?.len();
+    writeln!(file, "$ {}", shown(command))?;
+    command
+        .stdout(match stdout {
+            Some(path) => File::create(path)?,
+            None => file.try_clone()?,
+        })
+        .stderr(file.try_clone()?);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", Path::new(command.get_program()).display()))?;
+    if !status.success() {
+        let text = fs::read(log)?;
+        let text = String::from_utf8_lossy(&text[begin as usize..]);
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
+        return Err(CommandFailed {
+            status,
+            log: log.to_owned(),
+            tail,
+        }
+        .into());
+    }
+    Ok(())
+}
+/// The command as a shell takes it.
+fn shown(command: &Command) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .map(|word| match !word.is_empty() && word.chars().all(plain) {
+            true => word.into_owned(),
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
