@@ -12,12 +12,12 @@ use anyhow::{ensure, Context, Result};
 use fat_macho::FatWriter;
 use serde::Deserialize;
 
-use crate::audit::{self, Place};
 use crate::container::{self, Image};
+use crate::facts::{header, library, platform};
 use crate::files::{self, read};
+use crate::judge::promise::{self, Place};
+use crate::judge::rules;
 use crate::layout;
-use crate::library;
-use crate::policy;
 use crate::project::{self, Project};
 use crate::run::{run, run_to};
 use crate::settings::{self, Settings};
@@ -400,7 +400,7 @@ pub fn cargo_home() -> Result<PathBuf> {
 /// own C library, too.
 fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> {
     let header = format!("include/{}.h", project.module);
-    let names = audit::functions(&read(&project.rust.join(header))?, &project.module);
+    let names = header::functions(&read(&project.rust.join(header))?, &project.module);
     let names: Vec<String> = names.into_iter().collect();
     let list = format!("EXPORTS\n{}\n", names.join("\n"));
     files::write(&folder.join("exports.def"), list)?;
@@ -410,16 +410,16 @@ fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> 
 /// Whether the library needs no more than its target promises. The rest is judged in the
 /// finished wheel.
 fn check(target: &Target, path: &Path) -> Result<()> {
-    let platforms: Vec<_> = policy::platform(target.tag()).into_iter().collect();
+    let platforms: Vec<_> = platform::platform(target.tag()).into_iter().collect();
     let place = Place {
         platforms: &platforms,
         python2: true,
         ..Place::default()
     };
-    let found: Vec<String> = audit::needs(&library::read(path)?, &place)
+    let found: Vec<String> = promise::needs(&library::read(path)?, &place)
         .into_iter()
         // Repair brings along what it links against.
-        .filter(|(rule, _)| *rule != &policy::D401)
+        .filter(|(rule, _)| *rule != &rules::D401)
         .map(|(rule, text)| format!("{text}; {}", rule.remedy))
         .collect();
     ensure!(

@@ -1,5 +1,5 @@
 //! Damaged and hostile files: each ends in findings, in bounded time and memory, and never
-//! in a panic, not even in one that `audit::judge` catches.
+//! in a panic, not even in one that `judge::judge` catches.
 //!
 //! `cargo test fuzz` judges the same few thousand files each time. For a longer run, which
 //! starts from the files in dist/ as well:
@@ -22,16 +22,16 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 use flate2::{Compression, Crc};
 use sha2::{Digest, Sha256};
 
-use crate::audit::{self, tests::context, Context};
-use crate::policy;
-use crate::wheel;
+use crate::facts::{bounds, library, sdist, wheel};
+use crate::judge::context::tests::context;
+use crate::judge::{self, rules, Context};
 
 // ---- Bounds --------------------------------------------------------------------------------
 
 /// Many times what the slowest of these files takes without optimisation.
 const LONGEST: Duration = Duration::from_secs(20);
 /// What is unpacked of a small file, once, and twice while a buffer grows, and findings.
-const LARGEST: usize = 4 * policy::RATIO_COUNTS_FROM as usize;
+const LARGEST: usize = 4 * bounds::RATIO_COUNTS_FROM as usize;
 
 /// Counts the bytes of each thread by itself, since other tests run beside these.
 struct Counting;
@@ -83,14 +83,14 @@ fn judge(name: &str, data: &[u8], context: &Context) -> Outcome {
     let before = NOW.get();
     PEAK.set(before);
     let start = Instant::now();
-    let judged = audit::judge(name, data, context);
+    let judged = judge::judge(name, data, context);
     let time = start.elapsed();
     let memory = (PEAK.get() - before) as usize;
     let panic = judged
         .findings
         .iter()
-        .find(|finding| finding.rule == &policy::F102);
-    let most = LARGEST + policy::HIGHEST_RATIO as usize * data.len();
+        .find(|finding| finding.rule == &rules::F102);
+    let most = LARGEST + bounds::HIGHEST_RATIO as usize * data.len();
     let failure = match panic {
         Some(finding) => Some(finding.message.clone()),
         None if time > LONGEST => Some(format!("it took {time:?}")),
@@ -461,7 +461,13 @@ fn wheel_files(project: &str, version: &str, tag: &str, library: &[u8], more: Fi
     files.extend(more);
     let mut record: String = files
         .iter()
-        .map(|(name, contents)| format!("{name},{},{}\n", wheel::sha256(contents), contents.len()))
+        .map(|(name, contents)| {
+            format!(
+                "{name},{},{}\n",
+                wheel::recorded(&Sha256::digest(contents)),
+                contents.len()
+            )
+        })
         .collect();
     record += &format!("{info}/RECORD,,\n");
     files.push(text("RECORD", record));
@@ -1143,7 +1149,7 @@ fn metadata_first(files: Files) -> Files {
 #[test]
 fn small_files_are_good_enough() {
     let context = context();
-    let slices = |data: &[u8]| crate::library::parse(data).unwrap().unwrap();
+    let slices = |data: &[u8]| library::parse(data).unwrap().unwrap();
     for data in [elf(), mach(), pe()] {
         let slices = slices(&data);
         assert!(slices[0].exports.contains("hello"), "{slices:?}");
@@ -1151,11 +1157,11 @@ fn small_files_are_good_enough() {
         assert!(slices[0].exposures.is_empty(), "{slices:?}");
     }
     let files = wheel_files("x", "1.0", TAGS[0], &elf(), Vec::new());
-    let judged = audit::judge(WHEEL, &zip(&files), &context);
+    let judged = judge::judge(WHEEL, &zip(&files), &context);
     let codes: Vec<_> = judged.findings.iter().map(|it| it.rule.code).collect();
     assert_eq!(codes, ["H511"], "{:?}", judged.findings);
     let sdist = gzip(&tar(&sdist_files("x", "1.0")));
-    let judged = audit::judge("x-1.0.tar.gz", &sdist, &context);
+    let judged = judge::judge("x-1.0.tar.gz", &sdist, &context);
     assert!(judged.findings.is_empty(), "{:?}", judged.findings);
 }
 
@@ -1361,14 +1367,14 @@ impl Seeds {
                 for member in wheel::open(&data).unwrap().members {
                     let mut buffer = Vec::new();
                     let contents = member.unpack(&data, &mut buffer).unwrap_or_default();
-                    if let Ok(Some(_)) = crate::library::parse(contents) {
+                    if let Ok(Some(_)) = library::parse(contents) {
                         let base = member.name.rsplit('/').next().unwrap_or_default();
                         self.libraries.push((base.to_owned(), contents.to_vec()));
                     }
                 }
                 self.wheels.push((name, data));
             } else if name.ends_with(".tar.gz") {
-                let tar = crate::sdist::inflate(&data, LARGEST * 10).unwrap().unwrap();
+                let tar = sdist::inflate(&data, LARGEST * 10).unwrap().unwrap();
                 self.tars.push((name, tar));
             } else {
                 self.libraries.push((name, data));

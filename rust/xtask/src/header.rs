@@ -8,9 +8,9 @@ use anyhow::{bail, ensure, Context, Result};
 use cbindgen::{Builder, Config};
 
 use crate::build;
+use crate::facts::library;
 use crate::files::{read, write};
 use crate::layout;
-use crate::library;
 use crate::names;
 use crate::project::Project;
 use crate::run;

@@ -2,28 +2,23 @@
 //! header, and Rust's idea of every struct and enum that crosses against the idea that a C
 //! compiler for that target has of them from the header.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
-use anyhow::{ensure, Context, Result};
-
-use crate::audit;
+use crate::facts::{header, library};
 use crate::files::{self, read};
-use crate::library;
-use crate::policy;
 use crate::project::Project;
 use crate::run;
 use crate::targets::Target;
-
+use anyhow::{ensure, Context, Result};
+use std::collections::BTreeSet;
+use std::path::Path;
 /// Fails where the two differ, or where the library leaves out a type of the header. `folder`
 /// gets the C file and the compiler's log.
 pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) -> Result<()> {
     let module = &project.module;
-    let header = read(&project.rust.join(format!("include/{module}.h")))?;
+    let text = read(&project.rust.join(format!("include/{module}.h")))?;
     let table = table(library, module)?;
     let gate = functions(&table);
     ensure_by_gate(&exports(library)?, &gate)?;
-    let declared = audit::functions(&header, module);
+    let declared = header::functions(&text, module);
     let differ = listed(declared.symmetric_difference(&gate));
     ensure!(
         differ.is_empty(),
@@ -31,7 +26,7 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
          export the same on every platform",
         target.triple
     );
-    let missing: Vec<String> = types(&header)
+    let missing: Vec<String> = header::types(&text)
         .difference(&named(&table, module))
         .cloned()
         .collect();
@@ -70,7 +65,6 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
         )
     })
 }
-
 /// What `<module>_layout` returns, from the library's file.
 pub fn table(library: &Path, module: &str) -> Result<String> {
     let data =
@@ -82,7 +76,6 @@ pub fn table(library: &Path, module: &str) -> Result<String> {
         )
     })
 }
-
 /// The functions that the gate exports: those that the fingerprint covers.
 pub fn functions(table: &str) -> BTreeSet<String> {
     table
@@ -91,17 +84,15 @@ pub fn functions(table: &str) -> BTreeSet<String> {
         .map(str::to_owned)
         .collect()
 }
-
 /// What a library's file exports, but for what linkers add.
 pub fn exports(library: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for slice in library::read(library)? {
-        let linkers = policy::linker_exports(slice.format);
+        let linkers = library::linker_exports(slice.format);
         found.extend(slice.exports.into_iter().filter(|name| !linkers(name)));
     }
     Ok(found)
 }
-
 /// Fails where something is exported that did not come through the gate.
 pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> Result<()> {
     let stray = listed(exported.difference(gate));
@@ -113,29 +104,9 @@ pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> R
     );
     Ok(())
 }
-
 fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
-
-/// The structs and enums whose insides the header shows.
-fn types(header: &str) -> BTreeSet<String> {
-    header
-        .lines()
-        .filter_map(|line| {
-            let line = line.strip_prefix("typedef ").unwrap_or(line);
-            let (keyword, rest) = line.split_once(' ')?;
-            let name = rest.trim_end_matches(" {");
-            let is_definition = match keyword {
-                "struct" | "union" => rest.ends_with(" {"),
-                "enum" => !rest.ends_with(';'),
-                _ => false,
-            };
-            is_definition.then(|| name.to_owned())
-        })
-        .collect()
-}
-
 fn named(table: &str, module: &str) -> BTreeSet<String> {
     table
         .lines()
@@ -144,7 +115,6 @@ fn named(table: &str, module: &str) -> BTreeSet<String> {
         .map(|name| format!("{module}_{name}"))
         .collect()
 }
-
 /// A C file that compiles where the header says what the table says.
 fn assertions(table: &str, module: &str) -> Result<String> {
     let mut c = format!("// Rust's layouts, for a C compiler to check.\n#include \"{module}.h\"\n");
@@ -175,7 +145,6 @@ fn assertions(table: &str, module: &str) -> Result<String> {
     }
     Ok(c)
 }
-
 /// What zig calls a target of Rust's: architecture, system, ABI.
 pub fn zig_target(triple: &str) -> String {
     let (arch, system) = triple.split_once('-').unwrap_or((triple, ""));
@@ -195,18 +164,9 @@ pub fn zig_target(triple: &str) -> String {
     };
     format!("{arch}-{system}")
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_types_that_a_header_defines() {
-        let header = "enum m_A\n#if x\n : uint8_t\n {\ntypedef enum m_A m_A;\n\
-                      typedef struct m_B {\ntypedef struct m_C m_C;\nstruct m_D *f(struct m_D *d);\n";
-        let found: Vec<_> = types(header).into_iter().collect();
-        assert_eq!(found, ["m_A", "m_B"]);
-    }
 
     #[test]
     fn a_table_becomes_assertions() {

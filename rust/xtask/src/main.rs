@@ -1,32 +1,29 @@
 //! The pipeline tool of the Makefile's verbs. Dispatch only.
 
-mod audit;
 mod build;
 mod container;
 mod doctor;
+mod facts;
 mod files;
 #[cfg(test)]
 mod fuzz;
 mod header;
+mod judge;
 mod layout;
-mod library;
 mod matrix;
 mod names;
 mod pipeline;
-mod policy;
 mod progress;
 mod project;
 mod release;
-mod rules;
 mod run;
 mod say;
 mod sbom;
-mod sdist;
 mod settings;
 mod smoke;
 mod targets;
 mod unwinder;
-mod wheel;
+mod verbs;
 
 use std::env;
 use std::path::PathBuf;
@@ -38,6 +35,7 @@ use clap::{Parser, Subcommand};
 use pipeline::Options;
 use project::Project;
 use targets::Backend;
+use verbs::{audit, rules};
 
 /// Builds, checks and packs the library. Each verb has a Make target of its name.
 #[derive(Parser)]

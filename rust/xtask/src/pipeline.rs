@@ -9,16 +9,17 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use crate::audit;
 use crate::build::{self, Builder};
 use crate::container;
 use crate::files::{self, read, sha256, Inputs};
+use crate::judge::Context as Judging;
 use crate::progress::{self, Progress};
 use crate::project::Project;
 use crate::run;
 use crate::say::say;
 use crate::sbom;
 use crate::targets::{Backend, System, Target};
+use crate::verbs::audit;
 
 /// Builds the library as wheels carry it, and puts it into the package's lib folder.
 pub fn lib(project: &Project, target: Option<&str>, backend: Option<Backend>) -> Result<()> {
@@ -180,7 +181,7 @@ struct Run<'a> {
     /// The sdist, unpacked.
     tree: &'a Path,
     progress: &'a Progress,
-    judging: &'a audit::Context,
+    judging: &'a Judging,
 }
 
 /// Makes a wheel for each of the targets, and prints what came of it.
@@ -198,7 +199,7 @@ pub fn wheels(project: &Project, words: &[String], options: &Options) -> Result<
         sdist: &sdist,
         tree: &tree,
         progress: &progress,
-        judging: &audit::Context::of(project)?,
+        judging: &audit::context(project)?,
     };
 
     let mut rows = progress::each(&selected, options.jobs, |target| {

@@ -12,16 +12,15 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use crate::audit;
 use crate::build;
+use crate::facts::{sdist, wheel};
 use crate::files::{self, hex, read, sha256, write};
 use crate::header;
 use crate::project::{self, Project};
 use crate::run;
 use crate::say::{self, say};
-use crate::sdist;
 use crate::targets;
-use crate::wheel;
+use crate::verbs::audit;
 
 const UNRELEASED: &str = "Unreleased";
 

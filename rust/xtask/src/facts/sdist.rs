@@ -6,8 +6,8 @@ use anyhow::{bail, ensure, Context, Result};
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
-use crate::policy;
-use crate::wheel::{Kind, Member};
+use super::bounds;
+use super::wheel::{Kind, Member};
 
 /// The archive, unpacked but for its members: None when that is more than `most` bytes.
 pub fn inflate(data: &[u8], most: u64) -> Result<Option<Vec<u8>>> {
@@ -55,9 +55,9 @@ pub fn members(tar: &[u8]) -> Result<Vec<(Member, &[u8])>> {
             _ => &[],
         };
         ensure!(
-            found.len() < policy::MOST_MEMBERS,
+            found.len() < bounds::MOST_MEMBERS,
             "it has more than {} members, which are not read",
-            policy::MOST_MEMBERS
+            bounds::MOST_MEMBERS
         );
         found.push((member, contents));
     }

@@ -248,6 +248,19 @@ impl Names {
     }
 }
 
+/// Which exports a linker adds, whatever list of exports it is given. On macOS zig takes no
+/// list, and exports what Rust's standard library left visible. They take no other library's
+/// place: macOS looks a symbol up in the library that it was linked with.
+pub fn linker_exports(format: Format) -> fn(&str) -> bool {
+    match format {
+        Format::MachO => |name| {
+            ["__dso_handle", "_mh_dylib_header", "rust_eh_personality"].contains(&name)
+                || name.ends_with("std9panicking11EMPTY_PANIC")
+        },
+        _ => |_| false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,9 +10,8 @@ use std::ops::Range;
 use anyhow::{bail, ensure, Context, Result};
 use data_encoding::BASE64URL_NOPAD;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
-use sha2::{Digest, Sha256};
 
-use crate::policy;
+use super::bounds;
 
 /// name-version[-build]-python-abi-platform.whl
 #[derive(Debug)]
@@ -239,9 +238,9 @@ pub fn open(data: &[u8]) -> Result<Archive> {
         "{count} members do not fit into a directory of {size} bytes"
     );
     ensure!(
-        count <= policy::MOST_MEMBERS as u64,
+        count <= bounds::MOST_MEMBERS as u64,
         "it has {count} members: more than {} are not read",
-        policy::MOST_MEMBERS
+        bounds::MOST_MEMBERS
     );
     let mut archive = Archive {
         members: Vec::new(),
@@ -485,9 +484,9 @@ pub struct Entry {
 pub fn record(text: &[u8]) -> Result<Vec<Entry>> {
     let lines = memchr::memchr_iter(b'\n', text).count();
     ensure!(
-        lines <= policy::MOST_MEMBERS,
+        lines <= bounds::MOST_MEMBERS,
         "it has {lines} lines: more than {} are not read",
-        policy::MOST_MEMBERS
+        bounds::MOST_MEMBERS
     );
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -511,12 +510,9 @@ pub fn record(text: &[u8]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// As RECORD writes it.
-pub fn sha256(contents: &[u8]) -> String {
-    format!(
-        "sha256={}",
-        BASE64URL_NOPAD.encode(&Sha256::digest(contents))
-    )
+/// A SHA-256 as RECORD writes it.
+pub fn recorded(sha256: &[u8]) -> String {
+    format!("sha256={}", BASE64URL_NOPAD.encode(sha256))
 }
 
 /// Names and versions for comparison: PEP 503.

@@ -1,0 +1,53 @@
+//! What a file does not say of itself: this project, this machine, the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::metadata::Metadata;
+use crate::facts::wheel;
+use crate::targets::Target;
+
+pub struct Context {
+    pub module: String,
+    pub version: String,
+    /// The functions of the C header.
+    pub functions: BTreeSet<String>,
+    /// The package's files in a wheel, without the library.
+    pub package: BTreeSet<String>,
+    /// The files of the sdist, below its folder, with the SHA-256 of those that can be read in
+    /// the working tree.
+    pub sources: BTreeMap<String, Option<[u8; 32]>>,
+    /// The project's other files: the sdist holds those that the crate needs.
+    pub beside: BTreeSet<String>,
+    /// What setup.cfg says of the project; nothing where it is said elsewhere.
+    pub metadata: Metadata,
+    pub rows: Vec<Target>,
+    /// Paths of this machine, which no file that leaves may hold.
+    pub private: Vec<String>,
+    pub today: [u32; 6],
+}
+
+impl Context {
+    pub(super) fn is_own(&self, name: &str) -> bool {
+        wheel::normalised(name) == wheel::normalised(&self.module)
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn context() -> Context {
+        Context {
+            module: "hello_pyrust".into(),
+            version: "1.2.3".into(),
+            functions: BTreeSet::new(),
+            package: BTreeSet::new(),
+            sources: BTreeMap::new(),
+            beside: BTreeSet::new(),
+            metadata: Metadata::default(),
+            rows: Vec::new(),
+            private: vec!["/srv/build/project".into()],
+            today: [2030, 1, 1, 0, 0, 0],
+        }
+    }
+}

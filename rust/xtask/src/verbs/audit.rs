@@ -1,0 +1,387 @@
+//! Judges files, and makes one report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{bail, ensure, Context as _, Result};
+use sha2::{Digest, Sha256};
+
+use crate::build;
+use crate::facts::wheel::Kind;
+use crate::facts::{bounds, header, sdist};
+use crate::files::{self, read};
+use crate::judge::rules::{Scope, Severity};
+use crate::judge::{base_name, judge, rules, Context, Finding, Judge, Judged, Metadata};
+use crate::progress;
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
+use crate::targets;
+
+/// What the judge has to know of the project.
+pub fn context(project: &Project) -> Result<Context> {
+    let header = project.rust.join(format!("include/{}.h", project.module));
+    let mut tracked = tracked(project)?;
+    tracked.retain(|path| is_packed(path));
+    let below = |folder: &str| {
+        let prefix = format!("{folder}/");
+        let names = tracked.iter().filter_map(move |path| {
+            path.strip_prefix(&prefix)
+                .map(|name| (name.to_owned(), path.clone()))
+        });
+        names.collect::<Vec<_>>()
+    };
+    let module = &project.module;
+    let text = |name: &str| fs::read_to_string(project.python.join(name)).unwrap_or_default();
+    let mut package = BTreeSet::new();
+    let mut sources = BTreeMap::new();
+    for (name, path) in below("python") {
+        let own = name.starts_with(&format!("{module}/"));
+        if own && !name.starts_with(&format!("{module}/lib/")) {
+            package.insert(name.clone());
+        }
+        if own || BESIDE_THE_PACKAGE.contains(&&*name) {
+            sources.insert(name, digest(project, &path));
+        }
+    }
+    for (name, path) in below("rust") {
+        if !name.starts_with("xtask/") {
+            sources.insert(format!("rust/{name}"), digest(project, &path));
+        }
+    }
+    let beside = tracked
+        .iter()
+        .filter(|path| !path.starts_with("rust/"))
+        .cloned()
+        .collect();
+    let home = env::home_dir().unwrap_or_default();
+    let private = [&home, &project.root]
+        .into_iter()
+        .filter(|path| path.components().count() > 2) // not / and /root
+        .map(|path| path.display().to_string())
+        .collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    Ok(Context {
+        module: module.clone(),
+        version: project.version.clone(),
+        functions: header::functions(&read(&header)?, module),
+        package,
+        sources,
+        beside,
+        metadata: Metadata::declared(&text("pyproject.toml"), &text("setup.cfg")),
+        rows: targets::load(project)?,
+        private,
+        today: sdist::date(now + 86400),
+    })
+}
+
+/// The SHA-256 of a file in the working tree, if it can be read.
+fn digest(project: &Project, path: &str) -> Option<[u8; 32]> {
+    let contents = fs::read(project.root.join(path)).ok()?;
+    Some(Sha256::digest(contents).into())
+}
+
+/// What an sdist holds of `python`, beside the package.
+const BESIDE_THE_PACKAGE: [&str; 6] = [
+    "LICENSE",
+    "README.md",
+    "platform_tag.py",
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+];
+
+/// Whether files_below() in python/setup.py takes a file of that path.
+fn is_packed(path: &str) -> bool {
+    let leftover = |name: &str| {
+        name.starts_with('.') && name != ".cargo"
+            || name == "__pycache__"
+            || [".pyc", ".tmp", "~"].iter().any(|end| name.ends_with(end))
+    };
+    path.starts_with("rust/vendor/") || !path.split('/').any(leftover)
+}
+
+/// The project's files as git knows them, with `/` between names; without a repository, or
+/// before the first `git add`, those that are there.
+fn tracked(project: &Project) -> Result<Vec<String>> {
+    let known = project.git(&["ls-files", "-z"])?;
+    match known {
+        None => eprintln!(
+            "note: {} is not a git repository: an sdist is compared with the files that are there",
+            project.root.display()
+        ),
+        Some(known) if !known.is_empty() => {
+            return Ok(known.split_terminator('\0').map(str::to_owned).collect());
+        }
+        Some(_) => {}
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(project.root.join(&folder))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = folder.join(&name);
+            let built = ["target", "build", "dist", "__pycache__", "xtask", "tests"];
+            if entry.file_type()?.is_dir() {
+                // The crate's tests are packed, the package's are not.
+                let tools = folder == Path::new("") && name.starts_with('.');
+                let skipped = tools || built.contains(&&*name) || name.ends_with(".egg-info");
+                if !skipped || path == Path::new("rust/tests") {
+                    folders.push(path);
+                }
+            } else if folder != Path::new("python").join(&project.module).join("lib")
+                || name == "README.md"
+            {
+                let words = path.iter().map(|word| word.to_string_lossy());
+                found.push(words.collect::<Vec<_>>().join("/"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+// ---- The report ----------------------------------------------------------------------------
+
+pub struct Options {
+    pub json: bool,
+    pub release: bool,
+}
+
+/// Judges files, or all in dist/ when none is named, and prints what was found.
+pub fn run(project: &Project, files: &[PathBuf], options: &Options) -> Result<()> {
+    let context = context(project)?;
+    let files = match files {
+        [] => in_dist(project)?,
+        files => files.to_vec(),
+    };
+    let mut judged = progress::each(&files, None, |path| judge_path(project, path, &context));
+    if options.release {
+        judged.push(release(project, &context, &judged)?);
+    }
+    if options.json {
+        say!("{}", serde_json::to_string_pretty(&judged)?);
+    } else {
+        print(&judged, options.release);
+    }
+    let errors = judged
+        .iter()
+        .flat_map(|judged| &judged.findings)
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
+    ensure!(
+        errors == 0,
+        "{errors} finding{} above; `xtask audit --explain CODE` says more of a code",
+        if errors == 1 { "" } else { "s" }
+    );
+    Ok(())
+}
+
+/// What is wrong with a wheel of this project's, as text.
+pub fn errors(wheel: &Path, context: &Context) -> Result<Vec<String>> {
+    let data = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy();
+    let findings = judge(&name, &data, context).findings;
+    Ok(findings.iter().map(Finding::to_string).collect())
+}
+
+fn in_dist(project: &Project) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(project.dist()).into_iter().flatten() {
+        files.push(entry?.path());
+    }
+    files.sort();
+    ensure!(
+        !files.is_empty(),
+        "dist/ is empty: run `make wheels` and `make sdist`, or name files"
+    );
+    Ok(files)
+}
+
+fn judge_path(project: &Project, path: &Path, context: &Context) -> Judged {
+    let file = project.relative(path).to_string();
+    let read = || -> Result<Vec<u8>> {
+        let mut data = Vec::new();
+        let opened = File::open(path).context("cannot open it")?;
+        ensure!(opened.metadata()?.is_file(), "it is not a file");
+        opened
+            .take(bounds::LARGEST_FILE + 1)
+            .read_to_end(&mut data)
+            .context("cannot read it")?;
+        ensure!(
+            data.len() as u64 <= bounds::LARGEST_FILE,
+            "it is larger than {} bytes",
+            bounds::LARGEST_FILE
+        );
+        Ok(data)
+    };
+    match read() {
+        Ok(data) => judge(&file, &data, context),
+        Err(error) => {
+            let mut judge = Judge::new(&file, context);
+            judge.add(&rules::F101, None, format!("{error:#}"));
+            judge.judged
+        }
+    }
+}
+
+fn print(judged: &[Judged], release: bool) {
+    for Judged { file, findings, .. } in judged {
+        for finding in findings {
+            say!("{}", visible(&finding.to_string()));
+        }
+        let is_set = release && file == "dist/";
+        if findings.is_empty() {
+            say!(
+                "ok {file}{}",
+                if is_set { ": the release is whole" } else { "" }
+            );
+        }
+    }
+}
+
+/// Without what moves the terminal's cursor, or begins a line that looks like another finding:
+/// the texts are those of the files.
+fn visible(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
+pub fn explain(code: &str) -> Result<()> {
+    let Some(rule) = rules::rule(&code.to_uppercase()) else {
+        bail!("no rule has the code {code}; docs/rules.md lists them");
+    };
+    let scope = match rule.scope {
+        Scope::All => "an error in any file",
+        Scope::Advice => "an error in this project's files, a warning in others",
+        Scope::Own => "for this project's files",
+        Scope::Release => "for a release of this project",
+    };
+    say!("{}: {}", rule.code, rule.rule);
+    say!("  {scope}");
+    say!("  why:    {}", rule.why);
+    say!("  remedy: {}", rule.remedy);
+    say!("  source: {}", rule.source);
+    Ok(())
+}
+
+// ---- The release ---------------------------------------------------------------------------
+
+/// Whether the files in dist/ are those of one release, whole.
+fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Judged> {
+    let mut judge = Judge::new("dist/", context);
+    judge.own = true;
+    let sdist_name = format!("{}-{}.tar.gz", context.module, context.version);
+    let mut expected = targets::release_files(&context.rows, &context.module, &context.version);
+    for file in judged {
+        let name = base_name(&file.file);
+        if !expected.remove(name) {
+            judge.add(&rules::X802, Some(name), "it is no file of this release");
+        }
+    }
+    for name in expected {
+        judge.add(&rules::X801, Some(&name), "it is missing");
+    }
+    let sdist = judged
+        .iter()
+        .find(|file| base_name(&file.file) == sdist_name);
+    if let Some(sdist) = sdist {
+        for wheel in judged.iter().filter(|file| file.file.ends_with(".whl")) {
+            if !wheel.has_sbom {
+                let text = format!("sboms/{}.cdx.json is missing", context.module);
+                judge.add(&rules::X805, Some(base_name(&wheel.file)), text);
+            }
+            for (name, hash) in &wheel.package {
+                if sdist.package.get(name) != Some(hash) {
+                    let text = format!("its {name} is not that of the sdist");
+                    judge.add(&rules::X803, Some(base_name(&wheel.file)), text);
+                }
+            }
+        }
+        for (name, hash) in &sdist.package {
+            let source = match context.sources.get(name) {
+                Some(source) => *source,
+                None if context.beside.contains(name) => digest(project, name),
+                None => None,
+            };
+            if source.is_some_and(|source| source != *hash) {
+                let text = "it is another than in the working tree";
+                judge.add(&rules::S704, Some(name), text);
+            }
+        }
+        let sound = sdist.findings.is_empty();
+        if let (true, Err(error)) = (sound, builds_alone(project, &sdist_name)) {
+            judge.add(&rules::S707, Some(&sdist_name), format!("{error:#}"));
+        }
+    }
+    // A zip file counts two seconds as one.
+    let mut dates = BTreeMap::new();
+    for file in judged {
+        for date in &file.dates {
+            let mut date = *date;
+            date[5] &= !1;
+            let files: &mut BTreeSet<&str> = dates.entry(date).or_default();
+            files.insert(base_name(&file.file));
+        }
+    }
+    if dates.len() > 1 {
+        let texts: Vec<String> = dates
+            .iter()
+            .map(|(date, files)| {
+                let [year, month, day, hour, minute, second] = date;
+                let first = files.first().unwrap_or(&"");
+                format!(
+                    "{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} in {} files ({first}…)",
+                    files.len()
+                )
+            })
+            .collect();
+        judge.add(
+            &rules::X804,
+            None,
+            format!("there are several dates: {}", texts.join(", ")),
+        );
+    }
+    Ok(judge.judged)
+}
+
+/// Builds the crate of the sdist in a folder of its own, as a packager without a network.
+fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
+    let scratch = files::scratch(&project.build("audit"))?;
+    let data = fs::read(project.dist().join(sdist_name))?;
+    let tar = sdist::inflate(&data, bounds::LARGEST_MEMBER)?.context("it is too large")?;
+    // Its names have been judged, and are plain.
+    for (member, contents) in sdist::members(&tar)? {
+        if member.kind == Kind::File {
+            files::write(&scratch.path().join(&member.name), contents)?;
+        }
+    }
+    let folder = scratch.path().join(sdist_name.trim_end_matches(".tar.gz"));
+    let mut command = build::cargo(project)?;
+    command
+        .current_dir(folder.join("rust"))
+        .args(["build", "--locked", "--offline", "--target-dir"])
+        .arg(scratch.path().join("target"))
+        .env_remove("CARGO_BUILD_TARGET");
+    run::run(&mut command, &project.build("audit").join("log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_shows_what_a_file_says() {
+        assert_eq!(visible("é\u{1b}[2J\nok x.whl"), "é\\u{1b}[2J\\nok x.whl");
+    }
+}

@@ -1,0 +1,112 @@
+//! What the judge's rules are: the table in docs/, and what the tools know of platforms.
+
+use std::fs;
+
+use anyhow::{ensure, Result};
+
+use crate::files;
+use crate::judge::rules::{Scope, RULES};
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
+
+/// Prints the table of rules, or keeps what is generated equal to its sources.
+pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
+    if !write && !check {
+        say!("{}", markdown());
+        return Ok(());
+    }
+    // With what the first line of each says.
+    let outputs = [
+        ("docs/rules.md", "`make rules` writes this file"),
+        ("ci/platforms.toml", "by `make rules`"),
+    ];
+    for (name, mark) in outputs {
+        project.ensure_generated(&project.root.join(name), mark)?;
+    }
+    let mut command = project.command(project.tool("python")?)?;
+    command.arg(project.root.join("scripts/platforms.py"));
+    let folder = project.build("rules");
+    let platforms = folder.join("platforms.toml");
+    run::run_to(&mut command, &folder.join("log"), Some(&platforms))?;
+    let mut stale = Vec::new();
+    let contents = [markdown(), files::read(&platforms)?];
+    for ((name, _), contents) in outputs.into_iter().zip(contents) {
+        let path = project.root.join(name);
+        if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
+            continue;
+        }
+        stale.push(name);
+        if write {
+            files::write(&path, contents)?;
+            say!("wrote {name}");
+        }
+    }
+    ensure!(
+        write || stale.is_empty(),
+        "out of date: {}; run `make rules`",
+        stale.join(", ")
+    );
+    Ok(())
+}
+
+/// The table of rules, as Markdown.
+fn markdown() -> String {
+    let groups = [
+        ('F', "The file"),
+        ('Z', "Archives: wheels and sdists"),
+        ('W', "A wheel's name and metadata"),
+        ('R', "A wheel's members"),
+        ('L', "Libraries and programs, against the tag"),
+        ('D', "What they need"),
+        ('H', "Hardening"),
+        ('A', "The ABI"),
+        ('S', "The sdist"),
+        ('X', "The set that is a release (`xtask audit --release`)"),
+    ];
+    let mut text = String::from(
+        "<!-- `make rules` writes this file from rust/xtask/src/judge/rules.rs -->\n\
+         # The rules of `make audit`\n\n\
+         In this project's own files every finding is an error. In files of others, those of\n\
+         the rules marked *advice* are warnings, and the rules marked *own* and *release* are\n\
+         not applied. `xtask audit --explain CODE` says why a rule is there, what to do, and\n\
+         where it is laid down.\n",
+    );
+    for (letter, title) in groups {
+        text += &format!("\n## {title}\n\n| code | for | rule |\n|---|---|---|\n");
+        for rule in RULES.iter().filter(|rule| rule.code.starts_with(letter)) {
+            let scope = match rule.scope {
+                Scope::All => "all",
+                Scope::Advice => "advice",
+                Scope::Own => "own",
+                Scope::Release => "release",
+            };
+            text += &format!("| {} | {scope} | {} |\n", rule.code, rule.rule);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_one_rule_and_says_all_of_it() {
+        let codes: BTreeSet<&str> = RULES.iter().map(|rule| rule.code).collect();
+        assert_eq!(codes.len(), RULES.len());
+        let text = markdown();
+        for rule in RULES {
+            assert!(
+                text.contains(&format!("| {} |", rule.code)),
+                "{}",
+                rule.code
+            );
+            for field in [rule.rule, rule.why, rule.remedy, rule.source] {
+                assert!(!field.is_empty() && !field.ends_with('.'), "{}", rule.code);
+            }
+        }
+    }
+}
