@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 const SCRATCH: &str = "scratch-";
+
 /// A folder below another, for as long as the value lives. No two runs share one: what a
 /// killed run's commands still write harms nobody.
 pub fn scratch(folder: &Path) -> Result<TempDir> {
@@ -16,6 +17,7 @@ pub fn scratch(folder: &Path) -> Result<TempDir> {
         .and_then(|()| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder))
         .with_context(|| format!("cannot write to {}", folder.display()))
 }
+
 /// What killed runs left; what cannot be removed now is next time.
 pub fn remove_scratch(build: &Path) {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
@@ -25,9 +27,11 @@ pub fn remove_scratch(build: &Path) {
         }
     }
 }
+
 pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
+
 /// Writes the whole file or nothing.
 pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     let folder = path.parent().expect("a file has a folder");
@@ -46,9 +50,11 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
+
 /// A digest of files by name and content, for "did anything change?".
 #[derive(Default)]
 pub struct Inputs(Sha256);
+
 impl Inputs {
     pub fn text(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_le_bytes());
@@ -76,10 +82,12 @@ impl Inputs {
         hex(&self.0.finalize())
     }
 }
+
 pub fn sha256(path: &Path) -> Result<String> {
     let contents = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(hex(&Sha256::digest(contents)))
 }
+
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,41 +1,24 @@
-//! The pipeline tool of the Makefile's verbs. Dispatch only.
+//! The verbs' names.
 
-mod build;
-mod container;
-mod doctor;
 mod facts;
 mod files;
 #[cfg(test)]
 mod fuzz;
-mod header;
 mod judge;
-mod layout;
-mod matrix;
-mod names;
-mod pipeline;
+mod make;
 mod progress;
 mod project;
-mod release;
 mod run;
 mod say;
-mod sbom;
-mod settings;
-mod smoke;
 mod targets;
-mod unwinder;
 mod verbs;
 
 use std::env;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-
-use pipeline::Options;
 use project::Project;
-use targets::Backend;
-use verbs::{audit, rules};
 
 /// Builds, checks and packs the library. Each verb has a Make target of its name.
 #[derive(Parser)]
@@ -48,162 +31,52 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Generate the C header, _ffi.py and _ffi.pyi from the Rust source
-    Header {
-        /// Change nothing; fail when a file is out of date
-        #[arg(long)]
-        check: bool,
-    },
+    Header(verbs::header::Options),
     /// Build the library and put it into the package's lib folder
-    Lib {
-        /// The target triple; this machine's when none is named
-        target: Option<String>,
-        /// What calls cargo [default: zig; cargo for macOS on macOS]
-        #[arg(short, long)]
-        backend: Option<Backend>,
-    },
+    Lib(verbs::lib::Options),
     /// Build, repair, check and run wheels, into dist/
-    Wheels {
-        /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
-        targets: Vec<String>,
-        /// How many targets to build at a time [default: the number of cores]
-        #[arg(short, long)]
-        jobs: Option<usize>,
-        /// Print what came of each target as JSON
-        #[arg(long)]
-        json: bool,
-        /// What calls cargo [default: zig; cargo for macOS on macOS]
-        #[arg(short, long)]
-        backend: Option<Backend>,
-    },
+    Wheels(verbs::wheels::Options),
     /// Run the wheels of dist/, each as far as this machine can
-    Smoke {
-        /// Triples, tags, short names or groups [default: every wheel in dist/]
-        targets: Vec<String>,
-        /// How many wheels to run at a time [default: the number of cores]
-        #[arg(short, long)]
-        jobs: Option<usize>,
-        /// Print what came of each wheel as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Smoke(verbs::smoke::Options),
     /// Judge wheels, sdists and libraries
-    Audit {
-        /// The files to judge, anybody's [default: all in dist/]
-        files: Vec<PathBuf>,
-        /// Print the findings as JSON
-        #[arg(long)]
-        json: bool,
-        /// Judge dist/ as the set of files that a release is, too
-        #[arg(long, conflicts_with = "files")]
-        release: bool,
-        /// Say what a code stands for, and no more
-        #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "json", "release"])]
-        explain: Option<String>,
-    },
+    Audit(verbs::audit::Options),
     /// Print the table of the rules of `audit`
-    Rules {
-        /// Write docs/rules.md and ci/platforms.toml
-        #[arg(long)]
-        write: bool,
-        /// Fail when they are out of date
-        #[arg(long, conflicts_with = "write")]
-        check: bool,
-    },
+    Rules(verbs::rules::Options),
     /// Print the table of targets
-    Targets {
-        /// Write it into README.md
-        #[arg(long)]
-        write: bool,
-        /// Fail when README.md has another table
-        #[arg(long, conflicts_with = "write")]
-        check: bool,
-    },
+    Targets(verbs::targets::Options),
     /// Say what would build each target here, and what is missing
-    Doctor {
-        /// Triples, tags, short names or groups [default: host]
-        targets: Vec<String>,
-        /// What calls cargo [default: zig; cargo for macOS on macOS]
-        #[arg(short, long)]
-        backend: Option<Backend>,
-    },
+    Doctor(verbs::doctor::Options),
     /// Print the jobs of CI, as JSON; for GitHub, into GITHUB_OUTPUT
-    Matrix {
-        /// What CI builds
-        targets: Vec<String>,
-        /// By what, instead of what the table says
-        #[arg(short, long)]
-        backend: Option<Backend>,
-    },
+    Matrix(verbs::matrix::Options),
     /// Build the image that BACKEND=docker runs cargo in
-    Image {
-        /// Its name in docker/images.toml
-        name: String,
-    },
+    Image(verbs::image::Options),
     /// Set the version, everywhere that it stands
-    Bump {
-        /// As cargo writes it: 1.2.3, 1.2.3-rc.1
-        version: String,
-    },
+    Bump(verbs::release::Version),
     /// Say whether this commit can be released under a tag
-    CheckTag {
-        /// The tag [default: `v` and the version]
-        #[arg(default_value = "")]
-        tag: String,
-        /// An index that must not have the version: pypi, testpypi, or a URL that takes uploads
-        #[arg(long, value_name = "REPOSITORY")]
-        index: Option<String>,
-    },
+    CheckTag(verbs::release::Tag),
     /// Judge dist/ as a release, and write what is published beside it into build/release
     Gather,
     /// Pack the source distribution, into dist/
-    Sdist {
-        /// With every crate that rust/Cargo.lock names, so that it builds without a network
-        #[arg(long)]
-        vendor: bool,
-    },
+    Sdist(verbs::sdist::Options),
 }
 
-fn dispatch(cli: Cli) -> Result<()> {
+fn dispatch(verb: &Verb) -> Result<()> {
     let mut project = Project::find()?;
-    match cli.verb {
-        Verb::Header { check } => header::run(&project, check),
-        Verb::Lib { target, backend } => pipeline::lib(&project, target.as_deref(), backend),
-        Verb::Wheels {
-            targets,
-            jobs,
-            json,
-            backend,
-        } => {
-            let options = Options {
-                jobs,
-                json,
-                backend,
-            };
-            pipeline::wheels(&project, &targets, &options)
-        }
-        Verb::Smoke {
-            targets,
-            jobs,
-            json,
-        } => smoke::run(&project, &targets, &smoke::Options { jobs, json }),
-        Verb::Audit {
-            files,
-            json,
-            release,
-            explain,
-        } => match explain {
-            Some(code) => audit::explain(&code),
-            None => audit::run(&project, &files, &audit::Options { json, release }),
-        },
-        Verb::Rules { write, check } => rules::run(&project, write, check),
-        Verb::Targets { write, check } => targets::show(&project, write, check),
-        Verb::Doctor { targets, backend } => doctor::run(&project, &targets, backend),
-        Verb::Matrix { targets, backend } => matrix::run(&project, &targets, backend),
-        Verb::Image { name } => container::build(&project, &name),
-        Verb::Bump { version } => release::bump(&mut project, &version),
-        Verb::CheckTag { tag, index } => release::check_tag(&project, &tag, index.as_deref()),
-        Verb::Gather => release::gather(&project),
-        Verb::Sdist { vendor } => pipeline::sdist(&project, vendor),
+    match verb {
+        Verb::Header(options) => verbs::header::run(&project, options),
+        Verb::Lib(options) => verbs::lib::run(&project, options),
+        Verb::Wheels(options) => verbs::wheels::run(&project, options),
+        Verb::Smoke(options) => verbs::smoke::run(&project, options),
+        Verb::Audit(options) => verbs::audit::run(&project, options),
+        Verb::Rules(options) => verbs::rules::run(&project, options),
+        Verb::Targets(options) => verbs::targets::run(&project, options),
+        Verb::Doctor(options) => verbs::doctor::run(&project, options),
+        Verb::Matrix(options) => verbs::matrix::run(&project, options),
+        Verb::Image(options) => verbs::image::run(&project, options),
+        Verb::Bump(version) => verbs::release::bump(&mut project, version),
+        Verb::CheckTag(tag) => verbs::release::check_tag(&project, tag),
+        Verb::Gather => verbs::release::gather(&project),
+        Verb::Sdist(options) => verbs::sdist::run(&project, options),
     }
 }
 
@@ -240,7 +113,7 @@ fn main() -> ExitCode {
             env::remove_var(name);
         }
     }
-    match dispatch(Cli::parse()) {
+    match dispatch(&Cli::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -29,15 +29,18 @@ pub struct Project {
     epoch: OnceLock<u64>,
     _lock: File,
 }
+
 #[derive(Deserialize)]
 struct Manifest {
     package: Package,
 }
+
 #[derive(Deserialize)]
 struct Package {
     name: String,
     version: String,
 }
+
 impl Project {
     /// The project around the working directory. One xtask runs in it at a time.
     pub fn find() -> Result<Project> {
@@ -274,6 +277,7 @@ fn has_user_cache() -> bool {
         .and_then(|folder| folder.ancestors().find(|it| it.exists()));
     cfg!(windows) || there.is_some_and(|folder| tempfile::tempfile_in(folder).is_ok())
 }
+
 /// A version of cargo's, as Python writes it in its normal form (PEP 440).
 pub fn python_version(version: &str) -> Result<String> {
     let python = Version::from_str(version)
@@ -284,10 +288,13 @@ pub fn python_version(version: &str) -> Result<String> {
     );
     Ok(python.to_string())
 }
+
 /// 1980-01-01T00:00:00Z, in seconds since 1970: the first moment that a zip file can say.
 pub const ZIP_EPOCH: u64 = 315_532_800;
+
 /// 2107-12-31T23:59:59Z: the last one.
 const ZIP_END: u64 = 4_354_819_199;
+
 /// The value of SOURCE_DATE_EPOCH. python/setup.py has the same rule, in the same words.
 /// https://reproducible-builds.org/specs/source-date-epoch/
 fn epoch(text: &str) -> Result<u64> {

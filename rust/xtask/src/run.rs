@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 /// How much of a failed command's output an error repeats.
 const TAIL_LINES: usize = 20;
+
 /// A command that ended with another exit code than 0.
 #[derive(Debug)]
 pub struct CommandFailed {
@@ -18,6 +19,7 @@ pub struct CommandFailed {
     /// The last lines of what it printed.
     tail: String,
 }
+
 impl fmt::Display for CommandFailed {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (status, log, tail) = (self.status, self.log.display(), &self.tail);
@@ -27,12 +29,15 @@ impl fmt::Display for CommandFailed {
         )
     }
 }
+
 impl std::error::Error for CommandFailed {}
+
 /// Runs a command with its output in a log file. When it fails, the error ends with the
 /// last lines that it printed.
 pub fn run(command: &mut Command, log: &Path) -> Result<()> {
     run_to(command, log, None)
 }
+
 /// The same, with standard output in a file of its own.
 pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Result<()> {
     if let Some(folder) = log.parent() {
@@ -68,6 +73,7 @@ pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Resul
     }
     Ok(())
 }
+
 /// The command as a shell takes it.
 fn shown(command: &Command) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);

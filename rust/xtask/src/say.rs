@@ -14,6 +14,7 @@ macro_rules! say {
         }
     };
 }
+
 pub(crate) use say;
 
 /// Prints what a later job of CI reads, as NAME=VALUE lines; in a step of GitHub's they become

@@ -6,9 +6,8 @@ use std::fmt;
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{self, read};
+use crate::files::read;
 use crate::project::Project;
-use crate::say::say;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -291,58 +290,6 @@ fn nearest(table: &[Target], name: &str) -> String {
     }
     let names: Vec<String> = near.into_iter().map(|(_, name)| name).collect();
     format!(" (did you mean {}?)", names.join(", "))
-}
-
-/// Prints the table, or keeps the copy in README.md equal to it.
-pub fn show(project: &Project, write: bool, check: bool) -> Result<()> {
-    const BEGIN: &str = "<!-- `make targets` writes this table -->\n";
-    const END: &str = "\n<!-- end of the table -->";
-    let table = markdown(&load(project)?);
-    if !write && !check {
-        say!("{}", table);
-        return Ok(());
-    }
-    let path = project.root.join("README.md");
-    let text = read(&path)?;
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .with_context(|| format!("README.md has no {BEGIN}"))?;
-    let (old, after) = rest
-        .split_once(END)
-        .with_context(|| format!("README.md has no {END}"))?;
-    if old == table {
-        return Ok(());
-    }
-    ensure!(
-        write,
-        "out of date: the table of targets in README.md; run `make targets`"
-    );
-    files::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
-    say!("wrote README.md");
-    Ok(())
-}
-
-/// The table as Markdown, for people.
-fn markdown(table: &[Target]) -> String {
-    let mut rows = vec![
-        "| wheel | floor | triple | short name |".to_owned(),
-        "|---|---|---|---|".to_owned(),
-    ];
-    for target in table {
-        let floor = match (target.system(), target.floor()) {
-            (System::Manylinux, Some(floor)) => format!("glibc {floor}"),
-            (System::Musllinux, Some(floor)) => format!("musl {floor}"),
-            (System::Macos, Some(floor)) => format!("macOS {floor}"),
-            _ => "Windows 10".to_owned(),
-        };
-        rows.push(format!(
-            "| `{}` | {floor} | `{}` | `{}` |",
-            target.tags.join("."),
-            target.triple,
-            target.short_name()
-        ));
-    }
-    rows.join("\n")
 }
 
 #[cfg(test)]

@@ -1,4 +1,15 @@
-//! A file a verb: what it does with its arguments, and what it prints.
+//! A file a verb: its arguments, what it does, and what it prints.
 
 pub mod audit;
+mod changelog;
+pub mod doctor;
+pub mod header;
+pub mod image;
+pub mod lib;
+pub mod matrix;
+pub mod release;
 pub mod rules;
+pub mod sdist;
+pub mod smoke;
+pub mod targets;
+pub mod wheels;

@@ -8,6 +8,7 @@ pub enum Severity {
     Error,
     Warning,
 }
+
 /// Whose files a rule is about. In a file of this project every finding is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -20,6 +21,7 @@ pub enum Scope {
     /// This project's files as the set that a release is.
     Release,
 }
+
 #[derive(Debug)]
 pub struct Rule {
     pub code: &'static str,
@@ -31,6 +33,7 @@ pub struct Rule {
     /// Where it is laid down.
     pub source: &'static str,
 }
+
 impl Rule {
     pub fn severity(&self, own: bool) -> Severity {
         match self.scope {
@@ -39,6 +42,7 @@ impl Rule {
         }
     }
 }
+
 impl PartialEq for Rule {
     fn eq(&self, other: &Rule) -> bool {
         self.code == other.code

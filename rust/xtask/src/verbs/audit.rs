@@ -10,12 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{bail, ensure, Context as _, Result};
 use sha2::{Digest, Sha256};
 
-use crate::build;
 use crate::facts::wheel::Kind;
 use crate::facts::{bounds, header, sdist};
 use crate::files::{self, read};
 use crate::judge::rules::{Scope, Severity};
-use crate::judge::{base_name, judge, rules, Context, Finding, Judge, Judged, Metadata};
+use crate::judge::{base_name, judge, rules, Context, Judge, Judged, Metadata};
+use crate::make::toolchain;
 use crate::progress;
 use crate::project::Project;
 use crate::run;
@@ -147,15 +147,40 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
 
 // ---- The report ----------------------------------------------------------------------------
 
+#[derive(clap::Args)]
 pub struct Options {
-    pub json: bool,
-    pub release: bool,
+    /// The files to judge, anybody's [default: all in dist/]
+    files: Vec<PathBuf>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+    /// Judge dist/ as the set of files that a release is, too
+    #[arg(long, conflicts_with = "files")]
+    release: bool,
+    /// Say what a code stands for, and no more
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "json", "release"])]
+    explain: Option<String>,
+}
+
+impl Options {
+    /// All in dist/, as a release.
+    pub fn of_release() -> Options {
+        Options {
+            files: Vec::new(),
+            json: false,
+            release: true,
+            explain: None,
+        }
+    }
 }
 
 /// Judges files, or all in dist/ when none is named, and prints what was found.
-pub fn run(project: &Project, files: &[PathBuf], options: &Options) -> Result<()> {
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    if let Some(code) = &options.explain {
+        return explain(code);
+    }
     let context = context(project)?;
-    let files = match files {
+    let files = match &options.files[..] {
         [] => in_dist(project)?,
         files => files.to_vec(),
     };
@@ -179,14 +204,6 @@ pub fn run(project: &Project, files: &[PathBuf], options: &Options) -> Result<()
         if errors == 1 { "" } else { "s" }
     );
     Ok(())
-}
-
-/// What is wrong with a wheel of this project's, as text.
-pub fn errors(wheel: &Path, context: &Context) -> Result<Vec<String>> {
-    let data = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
-    let name = wheel.file_name().unwrap_or_default().to_string_lossy();
-    let findings = judge(&name, &data, context).findings;
-    Ok(findings.iter().map(Finding::to_string).collect())
 }
 
 fn in_dist(project: &Project) -> Result<Vec<PathBuf>> {
@@ -257,7 +274,7 @@ fn visible(text: &str) -> String {
     shown
 }
 
-pub fn explain(code: &str) -> Result<()> {
+fn explain(code: &str) -> Result<()> {
     let Some(rule) = rules::rule(&code.to_uppercase()) else {
         bail!("no rule has the code {code}; docs/rules.md lists them");
     };
@@ -367,7 +384,7 @@ fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
         }
     }
     let folder = scratch.path().join(sdist_name.trim_end_matches(".tar.gz"));
-    let mut command = build::cargo(project)?;
+    let mut command = toolchain::cargo(project)?;
     command
         .current_dir(folder.join("rust"))
         .args(["build", "--locked", "--offline", "--target-dir"])

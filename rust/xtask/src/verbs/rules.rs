@@ -10,9 +10,19 @@ use crate::project::Project;
 use crate::run;
 use crate::say::say;
 
+#[derive(clap::Args)]
+pub struct Options {
+    /// Write docs/rules.md and ci/platforms.toml
+    #[arg(long)]
+    write: bool,
+    /// Fail when they are out of date
+    #[arg(long, conflicts_with = "write")]
+    check: bool,
+}
+
 /// Prints the table of rules, or keeps what is generated equal to its sources.
-pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
-    if !write && !check {
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    if !options.write && !options.check {
         say!("{}", markdown());
         return Ok(());
     }
@@ -37,13 +47,13 @@ pub fn run(project: &Project, write: bool, check: bool) -> Result<()> {
             continue;
         }
         stale.push(name);
-        if write {
+        if options.write {
             files::write(&path, contents)?;
             say!("wrote {name}");
         }
     }
     ensure!(
-        write || stale.is_empty(),
+        options.write || stale.is_empty(),
         "out of date: {}; run `make rules`",
         stale.join(", ")
     );

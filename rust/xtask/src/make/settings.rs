@@ -13,7 +13,7 @@ use anyhow::{ensure, Context, Result};
 use cargo_platform::{Cfg, Platform};
 use toml::{Table, Value};
 
-use crate::build;
+use super::toolchain;
 use crate::files::read;
 use crate::project::Project;
 
@@ -56,7 +56,7 @@ impl Settings {
         for folder in folders {
             add_file(&folder.join(".cargo"), &mut files)?;
         }
-        add_file(&build::cargo_home()?, &mut files)?;
+        add_file(&toolchain::cargo_home()?, &mut files)?;
         for (path, table) in files {
             if path.starts_with(&project.root) {
                 settings.add_flags(&table);
@@ -216,7 +216,7 @@ impl Settings {
 
     /// The repository's flags for a target, as cargo puts them together.
     fn flags_for(&self, triple: &str) -> Result<Vec<String>> {
-        let cfgs: Vec<Cfg> = build::rustc(&self.rust, &["--print", "cfg", "--target", triple])?
+        let cfgs: Vec<Cfg> = toolchain::rustc(&self.rust, &["--print", "cfg", "--target", triple])?
             .lines()
             .map(|line| {
                 line.parse()
@@ -324,7 +324,7 @@ mod tests {
         let text =
             "build.rustflags = '-D  warnings'\ntarget.x86_64-apple-darwin.rustflags = ['a b']";
         settings.add_flags(&toml::from_str(text).unwrap());
-        settings.add_flags(&toml::from_str(include_str!("../../.cargo/config.toml")).unwrap());
+        settings.add_flags(&toml::from_str(include_str!("../../../.cargo/config.toml")).unwrap());
         let flags = |triple| settings.flags_for(triple).unwrap();
         let name = "link-arg=-Wl,-install_name,@rpath/libhello_pyrust.dylib";
         assert_eq!(flags("aarch64-apple-darwin"), ["-C", name]);

@@ -189,6 +189,7 @@ pub fn command(
 
 /// What cross calls the crate's folder and the target folder.
 pub const CROSS_MOUNTS: [&str; 2] = ["/project", "/target"];
+
 /// What cross calls CARGO_HOME.
 pub const CROSS_HOME: &str = "/cargo";
 
@@ -290,8 +291,9 @@ mod tests {
 
     #[test]
     fn cross_is_told_the_images_that_are_built_for_it() {
-        let images: Images = toml::from_str(include_str!("../../../docker/images.toml")).unwrap();
-        let cross: Cross = toml::from_str(include_str!("../../../ci/Cross.toml")).unwrap();
+        let images: Images =
+            toml::from_str(include_str!("../../../../docker/images.toml")).unwrap();
+        let cross: Cross = toml::from_str(include_str!("../../../../ci/Cross.toml")).unwrap();
         let expected: Vec<_> = images
             .cross
             .keys()

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{json, Value};
 
-use crate::build;
+use super::toolchain;
 use crate::files::read;
 use crate::project::Project;
 use crate::run;
@@ -99,7 +99,7 @@ fn encoded(text: &str) -> String {
 pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Result<String> {
     let (out, log) = (folder.join("metadata"), folder.join("metadata.log"));
     let cargo_says = |words: &[&str]| -> Result<String> {
-        let mut command = build::cargo(project)?;
+        let mut command = toolchain::cargo(project)?;
         command.current_dir(&project.rust).args(words);
         run::run_to(&mut command, &log, Some(&out))?;
         read(&out)

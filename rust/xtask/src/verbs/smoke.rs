@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::{bail, ensure, Context, Result};
 use serde::Serialize;
 
-use crate::build;
 use crate::files::{self, read};
+use crate::make::toolchain;
 use crate::progress::{self, Progress};
 use crate::project::Project;
 use crate::run::{self, CommandFailed};
@@ -17,8 +17,10 @@ use crate::targets::{self, Target};
 
 /// What of a wheel ran, best first; the runners' lines begin with these words.
 const LEVELS: [&str; 2] = ["installed", "functions only"];
+
 /// Nothing ran the wheel: what was read from its bytes is all.
 const STATIC_ONLY: &str = "static only";
+
 /// A runner's exit code for "this machine lacks what it needs".
 const NOTHING_RAN: i32 = 77;
 
@@ -36,16 +38,23 @@ struct Row {
     error: Option<String>,
 }
 
+#[derive(clap::Args)]
 pub struct Options {
-    pub jobs: Option<usize>,
-    pub json: bool,
+    /// Triples, tags, short names or groups [default: every wheel in dist/]
+    targets: Vec<String>,
+    /// How many wheels to run at a time [default: the number of cores]
+    #[arg(short, long)]
+    jobs: Option<usize>,
+    /// Print what came of each wheel as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the wheels for the targets that the words name; all there are, for no word.
-pub fn run(project: &Project, words: &[String], options: &Options) -> Result<()> {
-    let host = build::toolchain(project)?.host;
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    let host = toolchain::toolchain(project)?.host;
     let table = targets::load(project)?;
-    let wheels = wheels(project, &table, words, &host)?;
+    let wheels = wheels(project, &table, &options.targets, &host)?;
     let progress = Progress::new(wheels.len());
     let rows = progress::each(&wheels, options.jobs, |(target, wheel)| {
         progress.stage(&target.short_name(), "run");

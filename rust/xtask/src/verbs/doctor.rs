@@ -2,18 +2,28 @@
 
 use anyhow::{ensure, Result};
 
-use crate::build::{self, Builder, Std};
-use crate::container;
+use crate::make::container;
+use crate::make::library::Builder;
+use crate::make::toolchain::{self, Std};
 use crate::project::Project;
 use crate::say::say;
 use crate::targets::{Backend, System};
 
-pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Result<()> {
-    let builder = Builder::new(project, backend)?;
-    let toolchain = &builder.toolchain;
-    let selected = builder.select(words)?;
-    say!("{}", toolchain.version.lines().next().unwrap_or_default());
-    if let Some(chosen) = build::chosen(project) {
+#[derive(clap::Args)]
+pub struct Options {
+    /// Triples, tags, short names or groups [default: host]
+    targets: Vec<String>,
+    /// What calls cargo [default: zig; cargo for macOS on macOS]
+    #[arg(short, long)]
+    backend: Option<Backend>,
+}
+
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    let builder = Builder::new(project, options.backend)?;
+    let rust = &builder.toolchain;
+    let selected = builder.select(&options.targets)?;
+    say!("{}", rust.version.lines().next().unwrap_or_default());
+    if let Some(chosen) = toolchain::chosen(project) {
         say!("rustup's toolchain: {chosen}");
     }
     let mut lacking = Vec::new();
@@ -55,7 +65,7 @@ pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Res
             &target.slices
         };
         for triple in triples.iter().filter(|_| !in_image) {
-            match toolchain.std_for(triple) {
+            match rust.std_for(triple) {
                 Ok(Std::Installed) => found.push(format!("standard library for {triple}")),
                 Ok(Std::Rustup) => found.push(format!("rustup, for {triple}")),
                 Ok(Std::Source) => found.push(format!("standard library's source, for {triple}")),

@@ -2,14 +2,18 @@
 //! header, and Rust's idea of every struct and enum that crosses against the idea that a C
 //! compiler for that target has of them from the header.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{ensure, Context, Result};
+
+use super::toolchain::zig_target;
 use crate::facts::{header, library};
 use crate::files::{self, read};
 use crate::project::Project;
 use crate::run;
 use crate::targets::Target;
-use anyhow::{ensure, Context, Result};
-use std::collections::BTreeSet;
-use std::path::Path;
+
 /// Fails where the two differ, or where the library leaves out a type of the header. `folder`
 /// gets the C file and the compiler's log.
 pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) -> Result<()> {
@@ -65,6 +69,7 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
         )
     })
 }
+
 /// What `<module>_layout` returns, from the library's file.
 pub fn table(library: &Path, module: &str) -> Result<String> {
     let data =
@@ -76,6 +81,7 @@ pub fn table(library: &Path, module: &str) -> Result<String> {
         )
     })
 }
+
 /// The functions that the gate exports: those that the fingerprint covers.
 pub fn functions(table: &str) -> BTreeSet<String> {
     table
@@ -84,6 +90,7 @@ pub fn functions(table: &str) -> BTreeSet<String> {
         .map(str::to_owned)
         .collect()
 }
+
 /// What a library's file exports, but for what linkers add.
 pub fn exports(library: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
@@ -93,6 +100,7 @@ pub fn exports(library: &Path) -> Result<BTreeSet<String>> {
     }
     Ok(found)
 }
+
 /// Fails where something is exported that did not come through the gate.
 pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> Result<()> {
     let stray = listed(exported.difference(gate));
@@ -104,9 +112,11 @@ pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> R
     );
     Ok(())
 }
+
 fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
+
 fn named(table: &str, module: &str) -> BTreeSet<String> {
     table
         .lines()
@@ -115,6 +125,7 @@ fn named(table: &str, module: &str) -> BTreeSet<String> {
         .map(|name| format!("{module}_{name}"))
         .collect()
 }
+
 /// A C file that compiles where the header says what the table says.
 fn assertions(table: &str, module: &str) -> Result<String> {
     let mut c = format!("// Rust's layouts, for a C compiler to check.\n#include \"{module}.h\"\n");
@@ -145,25 +156,7 @@ fn assertions(table: &str, module: &str) -> Result<String> {
     }
     Ok(c)
 }
-/// What zig calls a target of Rust's: architecture, system, ABI.
-pub fn zig_target(triple: &str) -> String {
-    let (arch, system) = triple.split_once('-').unwrap_or((triple, ""));
-    let arch = match arch {
-        "i386" | "i586" | "i686" => "x86",
-        "armv7" | "thumbv7neon" => "arm",
-        "riscv64gc" => "riscv64",
-        other => other,
-    };
-    let system = match system
-        .split_once('-')
-        .map_or(system, |(_vendor, rest)| rest)
-    {
-        "darwin" => "macos",
-        "windows-gnullvm" | "windows-msvc" => "windows-gnu", // one C ABI
-        other => other,
-    };
-    format!("{arch}-{system}")
-}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,19 +175,5 @@ mod tests {
             assert!(c.contains(text), "{text} in {c}");
         }
         assert!(assertions("struct S\n", "m").is_err());
-    }
-
-    #[test]
-    fn zigs_names_of_targets() {
-        let names = [
-            ("armv7-unknown-linux-musleabihf", "arm-linux-musleabihf"),
-            ("i686-pc-windows-gnullvm", "x86-windows-gnu"),
-            ("i586-unknown-linux-gnu", "x86-linux-gnu"),
-            ("aarch64-apple-darwin", "aarch64-macos"),
-            ("s390x-unknown-linux-gnu", "s390x-linux-gnu"),
-        ];
-        for (rust, zig) in names {
-            assert_eq!(zig_target(rust), zig);
-        }
     }
 }

@@ -4,36 +4,50 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{bail, ensure, Context, Result};
-use pep440_rs::Version;
+use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use crate::build;
-use crate::facts::{sdist, wheel};
+use super::audit;
+use super::changelog::{dated, notes, today};
+use crate::facts::wheel;
 use crate::files::{self, hex, read, sha256, write};
-use crate::header;
+use crate::make::header;
+use crate::make::toolchain;
 use crate::project::{self, Project};
 use crate::run;
 use crate::say::{self, say};
 use crate::targets;
-use crate::verbs::audit;
 
-const UNRELEASED: &str = "Unreleased";
+#[derive(clap::Args)]
+pub struct Version {
+    /// As cargo writes it: 1.2.3, 1.2.3-rc.1
+    version: String,
+}
+
+#[derive(clap::Args)]
+pub struct Tag {
+    /// The tag [default: `v` and the version]
+    #[arg(default_value = "")]
+    tag: String,
+    /// An index that must not have the version: pypi, testpypi, or a URL that takes uploads
+    #[arg(long, value_name = "REPOSITORY")]
+    index: Option<String>,
+}
 
 // ---- The version ---------------------------------------------------------------------------
 
 /// Sets the version: in rust/Cargo.toml and its lock file, in what is generated from them, and
 /// as the heading of the changelog. All of it, or nothing when it fails.
-pub fn bump(project: &mut Project, version: &str) -> Result<()> {
+pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
+    let version = &options.version;
     let cargo = semver::Version::parse(version).with_context(|| {
         format!("cargo takes no version {version:?}; it is like 1.2.3 or 1.2.3-rc.1")
     })?;
     let new = project::python_version(version)?;
-    let python = Version::from_str(&new)?;
+    let python = pep440_rs::Version::from_str(&new)?;
     ensure!(
         cargo.pre.is_empty() || python.any_prerelease(),
         "to cargo {version} comes before {}.{}.{}, to Python after it, as {new}",
@@ -42,7 +56,7 @@ pub fn bump(project: &mut Project, version: &str) -> Result<()> {
         cargo.patch
     );
     ensure!(
-        Some(python) >= Version::from_str(&project.version).ok(),
+        Some(python) >= pep440_rs::Version::from_str(&project.version).ok(),
         "{new} is older than {}, the version that rust/Cargo.toml has",
         project.version
     );
@@ -93,7 +107,7 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
     write(&path, text)?;
     project.version = new;
 
-    let mut cargo = build::cargo(project)?;
+    let mut cargo = toolchain::cargo(project)?;
     cargo
         .current_dir(&project.rust)
         .args(["update", "--workspace"]);
@@ -101,87 +115,18 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
     header::run(project, false)
 }
 
-/// The date in UTC, as 2026-01-31.
-fn today() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let [year, month, day, ..] = sdist::date(now.map_or(0, |time| time.as_secs()));
-    format!("{year}-{month:02}-{day:02}")
-}
-
-// ---- The changelog -------------------------------------------------------------------------
-
-/// The sections of a changelog: the first word of the heading, its line, and the text below,
-/// which is empty where it says nothing.
-fn sections(text: &str) -> Vec<(&str, &str, &str)> {
-    let marks = text.match_indices("## ").map(|(at, _)| at);
-    let starts: Vec<usize> = marks
-        .filter(|at| text[..*at].is_empty() || text[..*at].ends_with('\n'))
-        .collect();
-    let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    let sections = starts.iter().zip(ends).map(|(start, end)| {
-        let section = &text[*start..end];
-        let (heading, notes) = section.split_once('\n').unwrap_or((section, ""));
-        let word = heading[3..].split_whitespace().next().unwrap_or_default();
-        let says = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
-        (
-            word.trim_matches(['[', ']']),
-            heading.trim_end(),
-            if notes.lines().any(says) {
-                notes.trim()
-            } else {
-                ""
-            },
-        )
-    });
-    sections.collect()
-}
-
-/// What the changelog says of a version.
-fn notes<'a>(changelog: &'a str, version: &str) -> Result<&'a str> {
-    let found = sections(changelog);
-    let (_, heading, notes) = found
-        .iter()
-        .find(|(word, ..)| *word == version)
-        .with_context(|| format!("CHANGELOG.md has no section `## {version}`"))?;
-    ensure!(!notes.is_empty(), "CHANGELOG.md has nothing in `{heading}`");
-    Ok(notes)
-}
-
-/// The changelog with what is unreleased as that of a version.
-fn dated(changelog: &str, version: &str, today: &str) -> Result<String> {
-    let found = sections(changelog);
-    let unreleased = found
-        .iter()
-        .find(|(word, ..)| word.eq_ignore_ascii_case(UNRELEASED));
-    match unreleased {
-        // A second run of the verb, or the first version of all.
-        None if notes(changelog, version).is_ok() => Ok(changelog.to_owned()),
-        None => bail!("CHANGELOG.md has no section `## {UNRELEASED}`: write there what changed"),
-        Some((_, heading, "")) => {
-            bail!("CHANGELOG.md has nothing in `{heading}`: write there what changed")
-        }
-        Some(_) if found.iter().any(|(word, ..)| *word == version) => {
-            bail!("CHANGELOG.md has a section `## {version}` already, beside `## {UNRELEASED}`")
-        }
-        Some((_, heading, _)) => {
-            let start = heading.as_ptr() as usize - changelog.as_ptr() as usize;
-            let mut text = changelog.to_owned();
-            let range = start..start + heading.len();
-            text.replace_range(range, &format!("## {version} - {today}"));
-            Ok(text)
-        }
-    }
-}
-
 // ---- The tag -------------------------------------------------------------------------------
 
 /// Says all that stands against releasing this commit under a tag, before anything is built.
-pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()> {
+pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     let version = &project.version;
     let expected = format!("v{version}");
-    let tag = if tag.is_empty() { &expected } else { tag };
+    let tag = match options.tag.is_empty() {
+        true => &expected,
+        false => &options.tag,
+    };
     let mut findings = Vec::new();
-    if tag != expected {
+    if *tag != expected {
         findings.push(format!(
             "the tag is {tag}, and the version in rust/Cargo.toml is {version}: tag {expected}, \
              or run `make bump VERSION=…`, commit, and tag that"
@@ -215,7 +160,7 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
     if let Err(error) = header::run(project, true) {
         findings.push(format!("{error:#}"));
     }
-    let mut cargo = build::cargo(project)?;
+    let mut cargo = toolchain::cargo(project)?;
     cargo
         .current_dir(&project.rust)
         .args(["tree", "--locked", "--depth", "0"]);
@@ -224,7 +169,7 @@ pub fn check_tag(project: &Project, tag: &str, index: Option<&str>) -> Result<()
             "rust/Cargo.lock does not fit rust/Cargo.toml: {error:#}"
         ));
     }
-    match index {
+    match &options.index {
         None => say!("not asked: whether an index has {version} (REPOSITORY=pypi asks)"),
         Some(index) => match is_released(project, index) {
             Ok(None) => {}
@@ -288,11 +233,7 @@ pub fn gather(project: &Project) -> Result<()> {
     let folder = project.build("release");
     let changelog = read(&project.root.join("CHANGELOG.md"))?;
     let notes = notes(&changelog, &project.version)?;
-    let options = audit::Options {
-        json: false,
-        release: true,
-    };
-    audit::run(project, &[], &options)?;
+    audit::run(project, &audit::Options::of_release())?;
 
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -326,48 +267,4 @@ fn sbom(path: &Path, module: &str) -> Result<Vec<u8>> {
         .with_context(|| format!("{} has no SBOM", path.display()))?;
     let mut buffer = Vec::new();
     Ok(member.unpack(&data, &mut buffer)?.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CHANGELOG: &str = "# Changelog\n\n## [Unreleased]\n\n- New.\n\n### Fixed\n- Old.\n\n\
-                             ## 1.1.0 - 2026-01-31\n## 1.0.0\nFirst.\n";
-
-    #[test]
-    fn a_changelog_has_sections() {
-        let words: Vec<&str> = sections(CHANGELOG).iter().map(|it| it.0).collect();
-        assert_eq!(words, ["Unreleased", "1.1.0", "1.0.0"]);
-        assert_eq!(notes(CHANGELOG, "1.0.0").unwrap(), "First.");
-        let error = |version| notes(CHANGELOG, version).unwrap_err().to_string();
-        assert!(error("1.1.0").contains("nothing in `## 1.1.0 - 2026-01-31`"));
-        assert!(error("1.1").contains("no section `## 1.1`"));
-        // Subheadings say nothing.
-        let bare = "## 1.0.0\n\n### Added\n\n### Fixed\n";
-        assert!(notes(bare, "1.0.0").is_err());
-        assert_eq!(sections("").len(), 0);
-        assert_eq!(sections("## 1.0.0")[0], ("1.0.0", "## 1.0.0", ""));
-    }
-
-    #[test]
-    fn what_is_unreleased_becomes_a_version() {
-        let text = dated(CHANGELOG, "1.2.0", "2026-02-28").unwrap();
-        assert_eq!(
-            notes(&text, "1.2.0").unwrap(),
-            "- New.\n\n### Fixed\n- Old."
-        );
-        assert_eq!(
-            text.replace("1.2.0 - 2026-02-28", "[Unreleased]"),
-            CHANGELOG
-        );
-        // Once more.
-        assert_eq!(dated(&text, "1.2.0", "2026-03-01").unwrap(), text);
-        let windows = dated("## Unreleased\r\n- New.\r\n", "1.2.0", "2026-02-28").unwrap();
-        assert_eq!(windows, "## 1.2.0 - 2026-02-28\r\n- New.\r\n");
-        let error = |text: &str, version| dated(text, version, "").unwrap_err().to_string();
-        assert!(error(&text, "1.3.0").contains("no section `## Unreleased`"));
-        assert!(error("## Unreleased\n\n## 1.0.0\nA.\n", "1.1.0").contains("nothing in"));
-        assert!(error(CHANGELOG, "1.0.0").contains("already"));
-    }
 }

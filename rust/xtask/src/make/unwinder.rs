@@ -11,8 +11,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::toolchain::zig_target;
 use crate::files;
-use crate::layout;
 use crate::project::Project;
 use crate::run;
 use crate::targets::Target;
@@ -90,7 +90,7 @@ const NEWER: [&str; 1] = ["__cxa_thread_atexit_impl"]; // 2.18
 /// The flags that link a library for one of glibc's targets against a stand-in for
 /// libgcc_s.so.1: it has the names and versions, and is loaded nowhere.
 pub fn flags(project: &Project, target: &Target, folder: &Path) -> Result<Vec<String>> {
-    let functions = match layout::zig_target(&target.triple).starts_with("arm-") {
+    let functions = match zig_target(&target.triple).starts_with("arm-") {
         true => ARM_FUNCTIONS,
         false => FUNCTIONS,
     };
@@ -106,7 +106,7 @@ pub fn flags(project: &Project, target: &Target, folder: &Path) -> Result<Vec<St
         command
             .current_dir(&folder)
             .args(["-m", "ziglang", "cc", "-target"])
-            .arg(layout::zig_target(&target.triple))
+            .arg(zig_target(&target.triple))
             .args([source, "-o", made])
             .args(words);
         run::run(&mut command, &folder.with_file_name("log"))?;

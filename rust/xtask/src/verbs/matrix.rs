@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{ensure, Result};
 use serde::Serialize;
 
-use crate::container;
+use crate::make::container;
 use crate::project::Project;
 use crate::say;
 use crate::targets::{self, Backend, Runner, Target};
@@ -40,17 +40,26 @@ struct Matrix<Row> {
     include: Vec<Row>,
 }
 
+#[derive(clap::Args)]
+pub struct Options {
+    /// What CI builds
+    targets: Vec<String>,
+    /// By what, instead of what the table says
+    #[arg(short, long)]
+    backend: Option<Backend>,
+}
+
 /// Prints both matrices, each as a name, `=` and one line of JSON; in a step of GitHub's they
 /// become the step's outputs, too.
-pub fn run(project: &Project, words: &[String], backend: Option<Backend>) -> Result<()> {
+pub fn run(project: &Project, options: &Options) -> Result<()> {
     let table = targets::load(project)?;
     let runners = targets::runners(project)?;
     ensure!(!runners.is_empty(), "ci/targets.toml names no runner");
-    let selected = targets::select(&table, words, "")?;
+    let selected = targets::select(&table, &options.targets, "")?;
     let mut rows = Vec::new();
     let mut native: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for target in &selected {
-        let row = build(project, target, backend, &runners)?;
+        let row = build(project, target, options.backend, &runners)?;
         for runner in target.native.iter().filter(|runner| **runner != row.runner) {
             native.entry(runner).or_default().push(target.short_name());
         }

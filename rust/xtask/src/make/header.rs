@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use anyhow::{bail, ensure, Context, Result};
 use cbindgen::{Builder, Config};
 
-use crate::build;
+use super::library::{debug_library, expanded};
+use super::{layout, names};
 use crate::facts::library;
 use crate::files::{read, write};
-use crate::layout;
-use crate::names;
 use crate::project::Project;
 use crate::run;
 use crate::say::say;
@@ -72,8 +71,8 @@ fn outputs(project: &Project) -> [PathBuf; 3] {
 fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     let folder = project.build("header");
     let _ = fs::remove_file(folder.join("log"));
-    let source = build::expanded(project, &folder)?;
-    let library = build::debug_library(project, &folder)?;
+    let source = expanded(project, &folder)?;
+    let library = debug_library(project, &folder)?;
     let fingerprint = library::fingerprint(&fs::read(&library)?, &project.module)
         .with_context(|| format!("{}", library.display()))?;
     let table = layout::table(&library, &project.module)?;

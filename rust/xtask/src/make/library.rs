@@ -1,0 +1,310 @@
+//! One library for one target.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{ensure, Context, Result};
+use fat_macho::FatWriter;
+use serde::Deserialize;
+
+use super::container::{self, Image};
+use super::layout;
+use super::linker::{self, Plan};
+use super::settings::Settings;
+use super::toolchain::{cargo, toolchain, Std, Toolchain};
+use crate::facts::{library, platform};
+use crate::files::{self, read};
+use crate::judge::promise::{self, Place};
+use crate::judge::rules;
+use crate::project::{self, Project};
+use crate::run::run_to;
+use crate::targets::{self, Backend, Floor, System, Target};
+
+/// What the builds of all targets share.
+pub struct Builder<'a> {
+    project: &'a Project,
+    table: Vec<Target>,
+    pub toolchain: Toolchain,
+    /// None is the target's own.
+    backend: Option<Backend>,
+    settings: Settings,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(project: &'a Project, backend: Option<Backend>) -> Result<Builder<'a>> {
+        let settings = Settings::of(project)?;
+        settings.check()?;
+        Ok(Builder {
+            project,
+            table: targets::load(project)?,
+            toolchain: toolchain(project)?,
+            backend,
+            settings,
+        })
+    }
+
+    /// The rows that the words name; this machine's for no word.
+    pub fn select(&self, words: &[String]) -> Result<Vec<Target>> {
+        targets::select(&self.table, words, &self.toolchain.host)
+    }
+
+    pub fn backend_for(&self, target: &Target) -> Backend {
+        self.backend.unwrap_or(Self::default_backend(target))
+    }
+
+    fn default_backend(target: &Target) -> Backend {
+        // Apple's own tools link for both architectures and for old systems.
+        match target.system() == System::Macos && cfg!(target_os = "macos") {
+            true => Backend::Cargo,
+            false => Backend::Zig,
+        }
+    }
+
+    /// What calls cargo.
+    fn linker_for(&self, target: &Target) -> Backend {
+        match self.backend_for(target) {
+            Backend::Cibuildwheel => Self::default_backend(target),
+            backend => backend,
+        }
+    }
+
+    /// `rustc -vV` of what builds for the target.
+    pub fn rustc(&self, target: &Target) -> Result<String> {
+        Ok(match self.image(target)? {
+            Some(image) => image.rustc,
+            None => self.toolchain.version.clone(),
+        })
+    }
+
+    /// The image that cargo runs in for the target; none where it runs here.
+    pub fn image(&self, target: &Target) -> Result<Option<Image>> {
+        let name = match self.backend_for(target) {
+            Backend::Cargo | Backend::Zig | Backend::Cibuildwheel => return Ok(None),
+            Backend::Cross => container::cross_base(self.project, &target.triple)?
+                .map(|_| container::name_for_cross(&target.triple)),
+            Backend::Docker => target.image.clone(),
+        };
+        container::image(self.project, &name.with_context(|| no_image(target))?).map(Some)
+    }
+
+    /// The release library for a target, checked against the target's floor. `folder` keeps
+    /// the log, and what cargo built before.
+    pub fn library(&self, target: &Target, folder: &Path) -> Result<PathBuf> {
+        if !target.slices.is_empty() {
+            return self.universal(target, folder);
+        }
+        // The same library can be wanted for itself and as a slice, on two threads.
+        static BUILDING: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+        let turn = BUILDING
+            .lock()
+            .unwrap()
+            .entry(target.triple.clone())
+            .or_default()
+            .clone();
+        let _turn = turn.lock().unwrap();
+        let project = self.project;
+        let backend = self.linker_for(target);
+        let std = match backend {
+            Backend::Docker | Backend::Cross => Std::Installed, // the image has it
+            _ => {
+                let log = folder.join("log");
+                self.toolchain.provide_std(&target.triple, project, &log)?
+            }
+        };
+        let image = match backend {
+            // Also an error of ours, where cross would try to pull it.
+            Backend::Docker | Backend::Cross => self.image(target)?,
+            _ => None,
+        };
+        let mut plan = linker::plan(project, target, backend, image, &self.toolchain, folder)?;
+        let command = &mut plan.command;
+        command
+            .args(["--release", "--target", &plan.triple])
+            .env_remove("CARGO_BUILD_TARGET");
+        if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
+            command.env("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
+        }
+        let mut rustflags = plan.rustflags.clone();
+        // Panic messages name source files: those of dependencies, and of the standard library
+        // where it is built here, by folders of this machine.
+        if std != Std::Source {
+            let remap = |folder: &Path| format!("--remap-path-prefix={}/=", folder.display());
+            let home = &plan.home;
+            let folders = [
+                &home.join("registry/src"),
+                &home.join("git/checkouts"),
+                &plan.root,
+            ];
+            rustflags.extend(folders.into_iter().map(|folder| remap(folder)));
+        }
+        self.settings
+            .apply(command, &target.triple, rustflags, plan.contained)?;
+        if std == Std::Source {
+            // Cargo builds the standard library on a stable Rust only with the first one.
+            command
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind")
+                .env("CARGO_UNSTABLE_TRIM_PATHS", "true")
+                .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
+        }
+        let library = artefact(project, plan, folder)?;
+        check(target, &library)?;
+        layout::check(project, target, &library, folder)?;
+        Ok(library)
+    }
+
+    /// One file of the slices' libraries.
+    fn universal(&self, target: &Target, folder: &Path) -> Result<PathBuf> {
+        let mut writer = FatWriter::new();
+        for slice in self
+            .table
+            .iter()
+            .filter(|row| target.slices.contains(&row.triple))
+        {
+            let library = self.library(slice, &self.project.build(&slice.triple))?;
+            writer
+                .add(fs::read(library)?)
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
+        }
+        let path = folder.join(target.library_name(&self.project.module));
+        let mut contents = Vec::new();
+        writer
+            .write_to(&mut contents)
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        files::write(&path, contents)?;
+        Ok(path)
+    }
+}
+
+/// What to say where a backend needs an image that docker/images.toml does not have.
+pub fn no_image(target: &Target) -> String {
+    format!(
+        "{} has no image for this BACKEND: leave it out, and zig builds it",
+        target.short_name()
+    )
+}
+
+/// Whether the library needs no more than its target promises. The rest is judged in the
+/// finished wheel.
+fn check(target: &Target, path: &Path) -> Result<()> {
+    let platforms: Vec<_> = platform::platform(target.tag()).into_iter().collect();
+    let place = Place {
+        platforms: &platforms,
+        python2: true,
+        ..Place::default()
+    };
+    let found: Vec<String> = promise::needs(&library::read(path)?, &place)
+        .into_iter()
+        // Repair brings along what it links against.
+        .filter(|(rule, _)| *rule != &rules::D401)
+        .map(|(rule, text)| format!("{text}; {}", rule.remedy))
+        .collect();
+    ensure!(
+        found.is_empty(),
+        "{} does not keep what its tag, {}, promises: {}; or change the row in ci/targets.toml",
+        path.display(),
+        target.tag(),
+        found.join("; ")
+    );
+    Ok(())
+}
+
+/// What the library needs, for the closing table.
+pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
+    Ok(library::read(path)?
+        .into_iter()
+        .filter_map(|slice| slice.version)
+        .min())
+}
+
+/// The library of a debug build for this machine: quick, and good enough for what does
+/// not depend on target and profile.
+pub fn debug_library(project: &Project, folder: &Path) -> Result<PathBuf> {
+    let mut plan = linker::plain(project, "", folder)?;
+    for_host(project, &mut plan.command)?;
+    artefact(project, plan, folder)
+}
+
+/// The crate as the compiler sees it after macros, for cbindgen, which expands none.
+pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
+    let out = folder.join("expanded.rs");
+    let mut command = cargo(project)?;
+    command
+        .current_dir(&project.rust)
+        .args(["rustc", "--lib", "--locked", "--target-dir"])
+        .arg(folder.join("cargo"));
+    for_host(project, &mut command)?;
+    command
+        .args(["--", "-Zunpretty=expanded"])
+        // A stable compiler refuses the option above without it; nothing that is built
+        // this way is kept.
+        .env("RUSTC_BOOTSTRAP", "1");
+    fs::create_dir_all(folder)?;
+    run_to(&mut command, &folder.join("log"), Some(&out))?;
+    read(&out)
+}
+
+/// Has cargo build for this machine, whatever its settings elsewhere are.
+fn for_host(project: &Project, command: &mut Command) -> Result<()> {
+    let host = toolchain(project)?.host;
+    command.args(["--target", &host]);
+    command.args(["--config", "profile.dev.panic=\"unwind\""]); // the gate needs it
+    Settings::of(project)?.apply(command, &host, Vec::new(), false)
+}
+
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    manifest_path: PathBuf,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// Runs cargo by a plan, and reads from its messages where the library is.
+fn artefact(project: &Project, mut plan: Plan, folder: &Path) -> Result<PathBuf> {
+    let scratch = files::scratch(folder)?;
+    let out = scratch.path().join("messages.json");
+    let command = &mut plan.command;
+    command
+        // Cargo reads .cargo/config.toml from here upwards.
+        .current_dir(&project.rust)
+        // The linker writes it into a DLL. The library depends on its sources alone, whatever
+        // commit they are in: cargo does not build it again for another date.
+        .env("SOURCE_DATE_EPOCH", project::ZIP_EPOCH.to_string())
+        .args(["--lib", "--locked", "--target-dir"])
+        .arg(&plan.made)
+        .args(["--message-format", "json-render-diagnostics"]);
+    if !plan.flags.is_empty() {
+        command.arg("--").args(&plan.flags); // cargo rustc
+    }
+    run_to(command, &folder.join("log"), Some(&out))?;
+    let manifest = project.rust.join("Cargo.toml");
+    let mut library = None;
+    for line in read(&out)?.lines().filter(|line| line.starts_with('{')) {
+        let message: Message =
+            serde_json::from_str(line).with_context(|| format!("a message of cargo: {line}"))?;
+        if message.reason == "compiler-artifact" && plan.outside(message.manifest_path) == manifest
+        {
+            library = message
+                .filenames
+                .into_iter()
+                .map(|file| plan.outside(file))
+                .find(|file| {
+                    let extension = file.extension().unwrap_or_default();
+                    ["so", "dylib", "dll"]
+                        .iter()
+                        .any(|known| extension == *known)
+                });
+        }
+    }
+    library.with_context(|| {
+        format!(
+            "cargo built no dynamic library: {} needs `crate-type = [\"cdylib\"]`",
+            project.relative(&manifest)
+        )
+    })
+}

@@ -1,0 +1,174 @@
+//! How cargo is called for a target, and what links: a plan for each backend.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::container::{self, Image};
+use super::settings;
+use super::toolchain::{cargo, cargo_home, Toolchain};
+use super::unwinder;
+use crate::facts::header;
+use crate::files::{self, read};
+use crate::project::Project;
+use crate::targets::{Backend, System, Target};
+
+/// How cargo is called for a target.
+pub struct Plan {
+    /// The program, and the verb of a build.
+    pub command: Command,
+    /// The target, as the program takes it.
+    pub triple: String,
+    /// For the compiler; the verb is `rustc` where there are any.
+    pub flags: Vec<String>,
+    /// For the compiler, of every crate.
+    pub rustflags: Vec<String>,
+    /// Where cargo keeps sources, and where the project is, as the compiler sees them.
+    pub home: PathBuf,
+    pub root: PathBuf,
+    /// Where cargo writes, on this machine.
+    pub made: PathBuf,
+    /// What folders of this machine are called in the container, if it is another name.
+    pub mounts: Vec<(&'static str, PathBuf)>,
+    /// Whether cargo runs in a container.
+    pub contained: bool,
+}
+
+impl Plan {
+    /// What the compiler calls a folder of this machine.
+    fn inside(&self, folder: &Path) -> PathBuf {
+        let found = self.mounts.iter().find(|(_, outside)| outside == folder);
+        found.map_or(folder.to_owned(), |(inside, _)| PathBuf::from(inside))
+    }
+
+    /// What this machine calls a path of the compiler's.
+    pub fn outside(&self, path: PathBuf) -> PathBuf {
+        let found = self.mounts.iter().find_map(|(inside, outside)| {
+            let rest = path.strip_prefix(inside).ok()?;
+            Some(outside.join(rest))
+        });
+        found.unwrap_or(path)
+    }
+}
+
+/// The plan for a target and a backend. `image`: the one that cargo runs in, if it does.
+pub fn plan(
+    project: &Project,
+    target: &Target,
+    backend: Backend,
+    image: Option<Image>,
+    toolchain: &Toolchain,
+    folder: &Path,
+) -> Result<Plan> {
+    let mut plan = match backend {
+        // It has an unwinder of its own.
+        Backend::Zig | Backend::Cibuildwheel => return zig(project, target, folder),
+        Backend::Cargo => plain(project, &target.triple, folder)?,
+        Backend::Docker => docker(project, target, &image.context("no image")?, folder)?,
+        Backend::Cross => cross(project, target, toolchain, folder)?,
+    };
+    if target.system() == System::Musllinux {
+        plan.rustflags.push(static_unwinder(&plan)?);
+    }
+    Ok(plan)
+}
+
+/// Cargo itself, with this machine's linker and libc.
+pub fn plain(project: &Project, triple: &str, folder: &Path) -> Result<Plan> {
+    let mut command = cargo(project)?;
+    command.arg("build");
+    Ok(Plan {
+        command,
+        triple: triple.to_owned(),
+        flags: Vec::new(),
+        rustflags: Vec::new(),
+        home: cargo_home()?,
+        root: project.root.clone(),
+        made: folder.join("cargo"),
+        mounts: Vec::new(),
+        contained: false,
+    })
+}
+
+fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
+    let mut plan = plain(project, &target.triple, folder)?;
+    plan.command = project.command(project.tool("cargo-zigbuild")?)?;
+    if let (System::Manylinux, Some(floor)) = (target.system(), target.floor()) {
+        // Without it zig would link for a newer glibc.
+        let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
+        plan.triple = format!("{}.{glibc}", target.triple);
+    }
+    plan.flags = match target.system() {
+        System::Windows => vec![format!("-Clink-arg={}", exports(project, target, folder)?)],
+        System::Manylinux => unwinder::flags(project, target, folder)?,
+        System::Musllinux | System::Macos => Vec::new(),
+    };
+    plan.command.arg(match plan.flags[..] {
+        [] => "zigbuild",
+        _ => "rustc",
+    });
+    Ok(plan)
+}
+
+fn docker(project: &Project, target: &Target, image: &Image, folder: &Path) -> Result<Plan> {
+    fs::create_dir_all(folder)?;
+    let mut command = container::command(project, image, folder, &passed_on())?;
+    command.args(["cargo", "build"]);
+    Ok(Plan {
+        command,
+        home: folder.join("cargo-home"),
+        made: folder.join("docker"),
+        contained: true,
+        ..plain(project, &target.triple, folder)?
+    })
+}
+
+fn cross(project: &Project, target: &Target, toolchain: &Toolchain, folder: &Path) -> Result<Plan> {
+    fs::create_dir_all(folder)?;
+    let mut command = container::cross(project, &toolchain.sysroot, folder)?;
+    command.arg("build");
+    let made = folder.join("cross");
+    let [crate_inside, made_inside] = container::CROSS_MOUNTS;
+    Ok(Plan {
+        command,
+        home: container::CROSS_HOME.into(),
+        root: crate_inside.into(),
+        mounts: vec![
+            (crate_inside, project.rust.clone()),
+            (made_inside, made.clone()),
+        ],
+        made,
+        contained: true,
+        ..plain(project, &target.triple, folder)?
+    })
+}
+
+/// The flag with which gcc's unwinder becomes part of a musl library. Rust asks for libgcc_s,
+/// which a bare Alpine lacks; what the linker finds by that name first names the static library.
+fn static_unwinder(plan: &Plan) -> Result<String> {
+    let script = "GROUP ( libgcc_eh.a libgcc.a )\n";
+    files::write(&plan.made.join("unwinder/libgcc_s.so"), script)?;
+    let seen = plan.inside(&plan.made).join("unwinder");
+    Ok(format!("-Lnative={}", seen.display()))
+}
+
+/// What a container is told of the environment.
+fn passed_on() -> Vec<String> {
+    let mut names: Vec<String> = settings::depended_on().map(|(name, _)| name).collect();
+    names.push("SOURCE_DATE_EPOCH".to_owned());
+    names
+}
+
+/// The list of a DLL's exports, relative to the crate's folder, where the linker runs. rustc
+/// gives zig one as well, of which zig takes no notice: it would export what it finds in its
+/// own C library, too.
+fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> {
+    let header = format!("include/{}.h", project.module);
+    let names = header::functions(&read(&project.rust.join(header))?, &project.module);
+    let names: Vec<String> = names.into_iter().collect();
+    let list = format!("EXPORTS\n{}\n", names.join("\n"));
+    files::write(&folder.join("exports.def"), list)?;
+    Ok(format!("../build/{}/exports.def", target.triple))
+}

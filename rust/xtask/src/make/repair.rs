@@ -1,0 +1,33 @@
+//! A wheel with what it links against inside, and the tags of the target's row. A file for
+//! each system.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::dist::wheel_of;
+use crate::project::Project;
+use crate::targets::{System, Target};
+
+mod linux;
+mod macos;
+mod windows;
+
+/// The repaired wheel, in a folder of its own below `folder`.
+pub fn repair(
+    project: &Project,
+    target: &Target,
+    packed: &Path,
+    folder: &Path,
+    log: &Path,
+) -> Result<PathBuf> {
+    let repaired = folder.join("repaired");
+    match target.system() {
+        System::Manylinux | System::Musllinux => {
+            linux::repair(project, target, packed, &repaired, log)?
+        }
+        System::Macos => macos::repair(project, packed, &repaired, log)?,
+        System::Windows => windows::repair(project, packed, &repaired, log)?,
+    }
+    wheel_of(project, target, &repaired)
+}

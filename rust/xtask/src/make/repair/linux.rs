@@ -1,0 +1,32 @@
+//! auditwheel, for glibc and musl.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::project::Project;
+use crate::run::run;
+use crate::targets::{System, Target};
+
+pub fn repair(
+    project: &Project,
+    target: &Target,
+    packed: &Path,
+    repaired: &Path,
+    log: &Path,
+) -> Result<()> {
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .arg(project.root.join("scripts/auditwheel_for.py"))
+        .args([target.tag(), "repair", "--plat", target.tag()])
+        // auditwheel would name the oldest platform whose symbols suffice; the floor in the
+        // table is the older bound of what is true.
+        .args(["--only-plat", "--wheel-dir"])
+        .arg(repaired);
+    if target.system() == System::Musllinux {
+        // musl's loader takes this name for itself; on a glibc machine auditwheel finds a
+        // linker script of that name instead.
+        command.args(["--exclude", "libc.so"]);
+    }
+    run(command.arg(packed), log)
+}

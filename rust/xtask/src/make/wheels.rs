@@ -1,0 +1,279 @@
+//! The stages in order: build, pack, repair, check, run.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{ensure, Context, Result};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::cibuildwheel;
+use super::dist::{check_metadata, publish, remove_published};
+use super::library;
+use super::pack;
+
+pub use super::pack::Run;
+use super::repair;
+use crate::files::{self, read, sha256, Inputs};
+use crate::judge::{self, Finding};
+use crate::project::Project;
+use crate::run;
+use crate::targets::{Backend, Target};
+
+/// What a finished wheel was made of, beside the build; never in the wheel.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Record {
+    pub inputs: String,
+    pub wheel: String,
+    sha256: String,
+    /// In bytes.
+    pub size: u64,
+    /// What the library needs of the system: at most what the tag promises.
+    pub needs: Option<String>,
+    pub ran: String,
+}
+
+/// What came of one target.
+#[derive(Serialize)]
+pub struct Row {
+    pub target: String,
+    pub triple: String,
+    #[serde(flatten)]
+    pub record: Option<Record>,
+    /// The seconds of each stage that ran; none when the wheel was up to date.
+    pub stages: Vec<(&'static str, f64)>,
+    pub error: Option<String>,
+    #[serde(skip)]
+    pub made: Option<Made>,
+}
+
+/// A finished wheel, until it is in dist/.
+pub struct Made {
+    pub wheel: PathBuf,
+    pub needs: Option<String>,
+    pub ran: String,
+    pub _scratch: TempDir,
+}
+
+/// Makes the wheel for a target, if it is not up to date.
+pub fn row(run: &Run, target: &Target) -> Row {
+    let mut stages = Vec::new();
+    let (record, made, error) = match wheel(run, target, &mut stages) {
+        Ok((record, made)) => (Some(record), made, None),
+        Err(error) => (None, None, Some(format!("{error:#}"))),
+    };
+    Row {
+        target: target.short_name(),
+        triple: target.triple.clone(),
+        record,
+        stages,
+        error,
+        made,
+    }
+}
+
+fn record_path(project: &Project, triple: &str) -> PathBuf {
+    project.build(triple).join("wheel.json")
+}
+
+/// The record of the wheel that is in dist/, if it is up to date; else of a new one, with
+/// that.
+fn wheel(
+    run: &Run,
+    target: &Target,
+    stages: &mut Vec<(&'static str, f64)>,
+) -> Result<(Record, Option<Made>)> {
+    let project = run.project;
+    let folder = project.build(&target.triple);
+    let _ = fs::remove_file(folder.join("log"));
+    // Whatever fails from here on, no wheel of older sources stays.
+    let remove_older = || {
+        remove_published(project, |name| {
+            name.ends_with(&format!("-{}.whl", target.tags.join(".")))
+        })
+    };
+    if run.builder.backend_for(target) == Backend::Cibuildwheel {
+        cibuildwheel::image(project, target)?; // Nothing is built where there is none.
+    }
+    // Cargo alone knows what a library is built of; when nothing has changed, it is quick.
+    let library = stage(run, target, "build", stages, || {
+        run.builder.library(target, &folder)
+    });
+    if library.is_err() {
+        remove_older()?;
+    }
+    let library = library?;
+    let inputs = inputs(run, target, &library)?;
+    if let Some(record) = fs::read(record_path(project, &target.triple))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Record>(&text).ok())
+        .filter(|record| record.inputs == inputs)
+        .filter(|record| {
+            sha256(&project.dist().join(&record.wheel)).is_ok_and(|sum| sum == record.sha256)
+        })
+    {
+        stages.clear();
+        return Ok((record, None));
+    }
+    remove_older()?;
+    let made = make(run, target, &library, stages)?;
+    let record = Record {
+        inputs,
+        wheel: made
+            .wheel
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned(),
+        sha256: sha256(&made.wheel)?,
+        size: fs::metadata(&made.wheel)?.len(),
+        needs: made.needs.clone(),
+        ran: made.ran.clone(),
+    };
+    Ok((record, Some(made)))
+}
+
+/// Checks the metadata of all the new wheels, in one run of twine, and puts them into dist/.
+pub fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
+    if rows.iter().all(|row| row.made.is_none()) {
+        return Ok(());
+    }
+    let wheels = rows.iter().filter_map(|row| row.made.as_ref());
+    check_metadata(project, wheels.map(|made| &made.wheel))?;
+    for row in rows {
+        if let (Some(made), Some(record)) = (row.made.take(), &row.record) {
+            publish(project, &made.wheel)?;
+            let text = serde_json::to_string_pretty(record)?;
+            files::write(&record_path(project, &row.triple), text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything that a wheel's bytes and its checks depend on.
+fn inputs(run: &Run, target: &Target, library: &Path) -> Result<String> {
+    let mut inputs = Inputs::default();
+    inputs.text(&sha256(library)?);
+    inputs.text(&format!("{target:?}"));
+    inputs.text(&format!("{:?}", run.builder.backend_for(target)));
+    inputs.text(&run.builder.rustc(target)?);
+    if run.builder.backend_for(target) == Backend::Cibuildwheel {
+        inputs.path(&run.project.root.join("ci/cibuildwheel.toml"))?;
+        inputs.text(&format!("{:?}", cibuildwheel::image(run.project, target)?));
+        for name in ["CIBW_BUILD", "CIBW_SKIP"] {
+            inputs.text(&format!("{:?}", env::var_os(name)));
+        }
+    }
+    inputs.text(&sha256(run.sdist)?);
+    for path in [
+        "rust/xtask/src",
+        "scripts/auditwheel_for.py",
+        "scripts/smoke.py",
+        "ci/platforms.toml",
+        "ci/requirements.txt",
+    ] {
+        inputs.path(&run.project.root.join(path))?;
+    }
+    Ok(inputs.digest())
+}
+
+/// Runs a stage, shows it, and says how long it took.
+fn stage<T>(
+    run: &Run,
+    target: &Target,
+    name: &'static str,
+    stages: &mut Vec<(&'static str, f64)>,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    run.progress.stage(&target.short_name(), name);
+    let begin = Instant::now();
+    let result = work();
+    stages.push((name, begin.elapsed().as_secs_f64()));
+    result
+}
+
+/// The stages after the build. Each leaves its result in a folder of its own, all of which go
+/// with the value.
+fn make(
+    run: &Run,
+    target: &Target,
+    library: &Path,
+    stages: &mut Vec<(&'static str, f64)>,
+) -> Result<Made> {
+    let project = run.project;
+    let folder = project.build(&target.triple);
+    let scratch = files::scratch(&folder)?;
+    let log = folder.join("log");
+    let wheel = if run.builder.backend_for(target) == Backend::Cibuildwheel {
+        stage(run, target, "cibuildwheel", stages, || {
+            cibuildwheel::wheel(run, target, library, scratch.path(), &log)
+        })?
+    } else {
+        let packed = stage(run, target, "pack", stages, || {
+            pack::pack(run, target, library, scratch.path(), &log)
+        })?;
+        stage(run, target, "repair", stages, || {
+            repair::repair(project, target, &packed, scratch.path(), &log)
+        })?
+    };
+    stage(run, target, "audit", stages, || {
+        let findings = errors(&wheel, run.judging)?;
+        ensure!(findings.is_empty(), "{}", findings.join("\n  "));
+        Ok(())
+    })?;
+    let ran = match target.is_native(&run.builder.toolchain.host) {
+        true => stage(run, target, "run", stages, || {
+            run_on_venv(project, &wheel, scratch.path(), &log)
+        })?,
+        false => "not run".to_owned(),
+    };
+    let needs = library::floor_needed(library)?.map(|floor| floor.to_string());
+    Ok(Made {
+        wheel,
+        needs,
+        ran,
+        _scratch: scratch,
+    })
+}
+
+/// Installs the wheel into a folder and runs it on `.venv`'s Python.
+fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Result<String> {
+    let installed = folder.join("installed");
+    let python = project.tool("python")?;
+    let mut command = project.command(&python)?;
+    command
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+        ])
+        .args([&installed, wheel]);
+    run::run(&mut command, log)?;
+    let out = folder.join("run.txt");
+    let mut command = project.command(&python)?;
+    command
+        .current_dir(folder)
+        .arg(project.root.join("scripts/smoke.py"))
+        .env("PYTHONPATH", &installed);
+    run::run_to(&mut command, log, Some(&out))?;
+    let said = read(&out)?;
+    let (_, python) = said
+        .trim()
+        .rsplit_once(" runs on ")
+        .with_context(|| format!("scripts/smoke.py said {said:?}"))?;
+    Ok(python.to_owned())
+}
+
+/// What is wrong with a wheel of this project's, as text.
+fn errors(wheel: &Path, context: &judge::Context) -> Result<Vec<String>> {
+    let data = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy();
+    let findings = judge::judge(&name, &data, context).findings;
+    Ok(findings.iter().map(Finding::to_string).collect())
+}

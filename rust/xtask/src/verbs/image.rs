@@ -1,0 +1,16 @@
+//! The images of docker/images.toml.
+
+use anyhow::Result;
+
+use crate::make::container;
+use crate::project::Project;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Its name in docker/images.toml
+    name: String,
+}
+
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    container::build(project, &options.name)
+}

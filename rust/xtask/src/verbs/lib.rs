@@ -1,0 +1,54 @@
+//! The library, as wheels carry it, in the package's lib folder.
+
+use anyhow::{bail, Result};
+
+use crate::make::library::Builder;
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
+use crate::targets::Backend;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The target triple; this machine's when none is named
+    target: Option<String>,
+    /// What calls cargo [default: zig; cargo for macOS on macOS]
+    #[arg(short, long)]
+    backend: Option<Backend>,
+}
+
+/// Builds the library as wheels carry it, and puts it into the package's lib folder.
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    project.ensure_cargo_builds(
+        "lib",
+        "run `python setup.py build_library --inplace` in python/",
+    )?;
+    let builder = Builder::new(project, options.backend)?;
+    let words: Vec<String> = options.target.clone().into_iter().collect();
+    let selected = builder.select(&words)?;
+    let [target] = &selected[..] else {
+        bail!("the lib folder holds one library: name one target");
+    };
+    let folder = project.build(&target.triple);
+    eprintln!("{}: build", target.triple);
+    let library = builder.library(target, &folder)?;
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .current_dir(&project.python)
+        .args([
+            "setup.py",
+            "--quiet",
+            "build_library",
+            "--inplace",
+            "--library",
+        ])
+        .arg(&library)
+        .env("CARGO_BUILD_TARGET", &target.triple);
+    run::run(&mut command, &folder.join("log"))?;
+    let placed = project
+        .package()
+        .join("lib")
+        .join(target.library_name(&project.module));
+    say!("{}", project.relative(&placed));
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The source distribution, in dist/.
+
+use anyhow::Result;
+
+use crate::files;
+use crate::make::dist::{check_metadata, kilobytes, publish, remove_published};
+use crate::make::sdist;
+use crate::project::Project;
+use crate::say::say;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// With every crate that rust/Cargo.lock names, so that it builds without a network
+    #[arg(long)]
+    vendor: bool,
+}
+
+/// Packs the sdist into dist/.
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    project.ensure_cargo_builds(
+        "sdist",
+        "an sdist would lack its sources; publish wheels alone",
+    )?;
+    let scratch = files::scratch(&project.build("sdist"))?;
+    let mut packed = sdist::pack(project, scratch.path())?;
+    if options.vendor {
+        packed = sdist::pack_vendored(project, &packed, scratch.path())?;
+    }
+    check_metadata(project, [&packed])?;
+    let path = publish(project, &packed)?;
+    remove_published(project, |name| {
+        name.ends_with(".tar.gz") && !path.ends_with(name)
+    })?;
+    say!("{} ({})", project.relative(&path), kilobytes(&path)?);
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The table of targets, for people.
+
+use anyhow::{ensure, Context, Result};
+
+use crate::files::{self, read};
+use crate::project::Project;
+use crate::say::say;
+use crate::targets::{load, System, Target};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Write it into README.md
+    #[arg(long)]
+    write: bool,
+    /// Fail when README.md has another table
+    #[arg(long, conflicts_with = "write")]
+    check: bool,
+}
+
+/// Prints the table, or keeps the copy in README.md equal to it.
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    const BEGIN: &str = "<!-- `make targets` writes this table -->\n";
+    const END: &str = "\n<!-- end of the table -->";
+    let table = markdown(&load(project)?);
+    if !options.write && !options.check {
+        say!("{}", table);
+        return Ok(());
+    }
+    let path = project.root.join("README.md");
+    let text = read(&path)?;
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .with_context(|| format!("README.md has no {BEGIN}"))?;
+    let (old, after) = rest
+        .split_once(END)
+        .with_context(|| format!("README.md has no {END}"))?;
+    if old == table {
+        return Ok(());
+    }
+    ensure!(
+        options.write,
+        "out of date: the table of targets in README.md; run `make targets`"
+    );
+    files::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
+    say!("wrote README.md");
+    Ok(())
+}
+
+/// The table as Markdown, for people.
+fn markdown(table: &[Target]) -> String {
+    let mut rows = vec![
+        "| wheel | floor | triple | short name |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    for target in table {
+        let floor = match (target.system(), target.floor()) {
+            (System::Manylinux, Some(floor)) => format!("glibc {floor}"),
+            (System::Musllinux, Some(floor)) => format!("musl {floor}"),
+            (System::Macos, Some(floor)) => format!("macOS {floor}"),
+            _ => "Windows 10".to_owned(),
+        };
+        rows.push(format!(
+            "| `{}` | {floor} | `{}` | `{}` |",
+            target.tags.join("."),
+            target.triple,
+            target.short_name()
+        ));
+    }
+    rows.join("\n")
+}

@@ -1,0 +1,115 @@
+//! Wheels for the targets that are named, in dist/.
+
+use anyhow::Result;
+
+use crate::files;
+use crate::make::library::Builder;
+use crate::make::sdist;
+use crate::make::wheels::{check_and_publish, row, Row, Run};
+use crate::progress::{self, Progress};
+use crate::project::Project;
+use crate::say::say;
+use crate::targets::Backend;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
+    targets: Vec<String>,
+    /// How many targets to build at a time [default: the number of cores]
+    #[arg(short, long)]
+    jobs: Option<usize>,
+    /// Print what came of each target as JSON
+    #[arg(long)]
+    json: bool,
+    /// What calls cargo [default: zig; cargo for macOS on macOS]
+    #[arg(short, long)]
+    backend: Option<Backend>,
+}
+
+/// Makes a wheel for each of the targets, and prints what came of it.
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    project.ensure_cargo_builds("wheels", "run `python setup.py bdist_wheel` in python/")?;
+    let builder = Builder::new(project, options.backend)?;
+    let selected = builder.select(&options.targets)?;
+    let scratch = files::scratch(&project.build("sdist"))?;
+    let packed = sdist::pack(project, scratch.path())?;
+    let tree = sdist::unpack(project, &packed, scratch.path())?;
+    let progress = Progress::new(selected.len());
+    let run = Run {
+        project,
+        builder: &builder,
+        sdist: &packed,
+        tree: &tree,
+        progress: &progress,
+        judging: &super::audit::context(project)?,
+    };
+
+    let mut rows = progress::each(&selected, options.jobs, |target| {
+        let row = row(&run, target);
+        progress.finish(&row.target, row.error.as_deref());
+        row
+    });
+    progress.clear();
+    check_and_publish(project, &mut rows)?;
+
+    if options.json {
+        say!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        print(&rows);
+    }
+    progress::ensure_none_failed(
+        "no wheel for",
+        rows.iter().map(|row| (&*row.target, &row.error)),
+    )
+}
+
+fn print(rows: &[Row]) {
+    let mut lines = vec![["target", "size", "needs", "ran on", "seconds"].map(String::from)];
+    for row in rows {
+        let stages: Vec<String> = row
+            .stages
+            .iter()
+            .map(|(stage, seconds)| format!("{stage} {seconds:.1}"))
+            .collect();
+        let mut seconds = stages.join(", ");
+        if seconds.is_empty() {
+            seconds = "up to date".into();
+        }
+        lines.push(match &row.record {
+            Some(record) => [
+                row.target.clone(),
+                format!("{} kB", record.size.div_ceil(1000)),
+                record.needs.clone().unwrap_or("-".into()),
+                record.ran.clone(),
+                seconds,
+            ],
+            None => [
+                row.target.clone(),
+                "FAILED".into(),
+                "-".into(),
+                "-".into(),
+                seconds,
+            ],
+        });
+    }
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].len())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..4).map(width).collect();
+    for [target, size, needs, ran, seconds] in &lines {
+        say!(
+            "{target:<0$}  {size:>1$}  {needs:>2$}  {ran:<3$}  {seconds}",
+            widths[0],
+            widths[1],
+            widths[2],
+            widths[3]
+        );
+    }
+    for record in rows.iter().filter_map(|row| row.record.as_ref()) {
+        say!("dist/{}", record.wheel);
+    }
+}
