@@ -6,3 +6,4 @@ pub mod library;
 pub mod platform;
 pub mod sdist;
 pub mod wheel;
+pub mod zip;

@@ -1,24 +1,12 @@
 //! The verbs' names.
 
-mod facts;
-mod files;
-#[cfg(test)]
-mod fuzz;
-mod judge;
-mod make;
-mod progress;
-mod project;
-mod run;
-mod say;
-mod targets;
-mod verbs;
-
 use std::env;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use project::Project;
+use xtask::project::Project;
+use xtask::verbs;
 
 /// Builds, checks and packs the library. Each verb has a Make target of its name.
 #[derive(Parser)]

@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 use super::bounds;
-use super::wheel::{Kind, Member};
+use super::zip::{Kind, Member};
 
 /// The archive, unpacked but for its members: None when that is more than `most` bytes.
 pub fn inflate(data: &[u8], most: u64) -> Result<Option<Vec<u8>>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{base_name, rules, Judge};
 use crate::facts::bounds;
-use crate::facts::wheel::{Kind, Member};
+use crate::facts::zip::{Kind, Member};
 
 /// Modes of files; 0 is said by archives that know none.
 const FILE_MODES: [u32; 2] = [0o644, 0o755];

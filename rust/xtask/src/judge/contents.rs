@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{rules, Judge};
 use crate::facts::bounds;
-use crate::facts::wheel::Member;
+use crate::facts::zip::Member;
 
 /// What of a wheel's contents the rules look at once they have gone by.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use super::metadata::Metadata;
 use crate::facts::wheel;
 use crate::targets::Target;
 
+#[derive(Default)]
 pub struct Context {
     pub module: String,
     pub version: String,
@@ -38,16 +39,10 @@ pub mod tests {
 
     pub fn context() -> Context {
         Context {
-            module: "hello_pyrust".into(),
+            module: "example".into(),
             version: "1.2.3".into(),
-            functions: BTreeSet::new(),
-            package: BTreeSet::new(),
-            sources: BTreeMap::new(),
-            beside: BTreeSet::new(),
-            metadata: Metadata::default(),
-            rows: Vec::new(),
-            private: vec!["/srv/build/project".into()],
             today: [2030, 1, 1, 0, 0, 0],
+            ..Context::default()
         }
     }
 }

@@ -10,7 +10,8 @@ use super::contents::{parse, Contents};
 use super::rules::{self, Rule};
 use super::{base_name, Judge};
 use crate::facts::bounds;
-use crate::facts::wheel::{self, Headers, Kind, Member, Name};
+use crate::facts::wheel::{self, Headers, Name};
+use crate::facts::zip::{Kind, Member};
 
 /// Whose project it is, by setup.cfg or by METADATA: {what: its values}, in one spelling for
 /// all versions of the metadata.
@@ -127,63 +128,78 @@ impl Judge<'_> {
         let (metadata, wheel_file, record) = (file("METADATA"), file("WHEEL"), file("RECORD"));
 
         if let Some(text) = &metadata {
-            let headers = Headers::parse(text);
-            let path = format!("{info}/METADATA");
-            if let Some(name) = name {
-                self.same_project(&rules::W106, &path, &headers, &name.project, &name.version);
-            }
-            let names: BTreeSet<&String> = members
-                .iter()
-                .map(|member| &member.name)
-                .chain(&contents.unreadable)
-                .collect();
-            let has = |file: &str| {
-                let base = base_name(file);
-                let places = [format!("licenses/{file}"), file.to_owned(), base.to_owned()];
-                let mut places = places.iter().map(|place| format!("{info}/{place}"));
-                places.any(|place| names.contains(&place))
-            };
-            self.licences(&rules::W111, &path, &headers, has);
-            self.pythons(&path, &headers);
-            self.same_metadata(&rules::W114, &path, &headers);
+            self.metadata_file(info, text, name, members, contents);
         }
         if let Some(text) = &wheel_file {
-            let headers = Headers::parse(text);
-            let path = format!("{info}/WHEEL");
-            let tags: BTreeSet<String> = headers.all("tag").map(str::to_owned).collect();
-            if let Some(name) = name {
-                let (said, named) = (tags, name.tags());
-                let list = |tags: Vec<&String>| match &tags[..] {
-                    [] => "none".to_owned(),
-                    tags => tags
-                        .iter()
-                        .map(|tag| tag.as_str())
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                };
-                if said != named {
-                    let text = format!(
-                        "its tags that the name lacks: {}; tags of the name that it lacks: {}",
-                        list(said.difference(&named).collect()),
-                        list(named.difference(&said).collect())
-                    );
-                    self.add(&rules::W104, Some(&path), text);
-                }
-                let pure = headers
-                    .first("root-is-purelib")
-                    .eq_ignore_ascii_case("true");
-                let any = name.platforms == ["any"];
-                if pure && (!contents.libraries.is_empty() || !any) {
-                    let text = "it says Root-Is-Purelib: true, and the wheel is for a platform";
-                    self.add(&rules::W105, Some(&path), text);
-                } else if let (Some(library), true) = (contents.libraries.first(), any) {
-                    let text = "it is native code, and the wheel's tag says any platform";
-                    self.add(&rules::W105, Some(library), text);
-                }
-            }
+            self.wheel_file(info, text, name, contents);
         }
         if record.is_some() {
             self.record(info, members, contents);
+        }
+    }
+
+    fn metadata_file(
+        &mut self,
+        info: &str,
+        text: &str,
+        name: Option<&Name>,
+        members: &[Member],
+        contents: &Contents,
+    ) {
+        let headers = Headers::parse(text);
+        let path = format!("{info}/METADATA");
+        if let Some(name) = name {
+            self.same_project(&rules::W106, &path, &headers, &name.project, &name.version);
+        }
+        let names: BTreeSet<&String> = members
+            .iter()
+            .map(|member| &member.name)
+            .chain(&contents.unreadable)
+            .collect();
+        let has = |file: &str| {
+            let base = base_name(file);
+            let places = [format!("licenses/{file}"), file.to_owned(), base.to_owned()];
+            let mut places = places.iter().map(|place| format!("{info}/{place}"));
+            places.any(|place| names.contains(&place))
+        };
+        self.licences(&rules::W111, &path, &headers, has);
+        self.pythons(&path, &headers);
+        self.same_metadata(&rules::W114, &path, &headers);
+    }
+
+    fn wheel_file(&mut self, info: &str, text: &str, name: Option<&Name>, contents: &Contents) {
+        let headers = Headers::parse(text);
+        let path = format!("{info}/WHEEL");
+        let tags: BTreeSet<String> = headers.all("tag").map(str::to_owned).collect();
+        if let Some(name) = name {
+            let (said, named) = (tags, name.tags());
+            let list = |tags: Vec<&String>| match &tags[..] {
+                [] => "none".to_owned(),
+                tags => tags
+                    .iter()
+                    .map(|tag| tag.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            };
+            if said != named {
+                let text = format!(
+                    "its tags that the name lacks: {}; tags of the name that it lacks: {}",
+                    list(said.difference(&named).collect()),
+                    list(named.difference(&said).collect())
+                );
+                self.add(&rules::W104, Some(&path), text);
+            }
+            let pure = headers
+                .first("root-is-purelib")
+                .eq_ignore_ascii_case("true");
+            let any = name.platforms == ["any"];
+            if pure && (!contents.libraries.is_empty() || !any) {
+                let text = "it says Root-Is-Purelib: true, and the wheel is for a platform";
+                self.add(&rules::W105, Some(&path), text);
+            } else if let (Some(library), true) = (contents.libraries.first(), any) {
+                let text = "it is native code, and the wheel's tag says any platform";
+                self.add(&rules::W105, Some(library), text);
+            }
         }
     }
 

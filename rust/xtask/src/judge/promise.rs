@@ -113,10 +113,6 @@ fn architectures(slices: &[Slice], platform: &Platform, found: &mut Vec<(&'stati
 /// What is wrong with a slice on one platform, but for the libraries that it needs.
 fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
     let mut found = Vec::new();
-    let floor = platform
-        .floor
-        .map(|floor| floor.to_string())
-        .unwrap_or_default();
     // A newer 32-bit ARM runs what is for an older one.
     let runs = slice.arch == platform.arch || (platform.arch == "armv7l" && slice.arch == "armv6l");
     if platform.system != System::Macos && !runs {
@@ -133,60 +129,19 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
             "it passes floats in integer registers".to_owned(),
         ));
     }
+    let other_libc = |text: &str| (&rules::L306, text.to_owned());
     match (platform.system, slice.libc) {
         (System::Manylinux | System::Musllinux, Some(Libc::Bionic)) => {
-            found.push((
-                &rules::L306,
-                "it is for Android, and the tag for Linux".to_owned(),
-            ));
+            found.push(other_libc("it is for Android, and the tag for Linux"));
         }
         (System::Manylinux, Some(Libc::Musl)) => {
-            found.push((
-                &rules::L306,
-                "it is for musl, and the tag for glibc".to_owned(),
-            ));
+            found.push(other_libc("it is for musl, and the tag for glibc"));
         }
         (System::Musllinux, Some(Libc::Glibc)) => {
-            found.push((
-                &rules::L306,
-                "it is for glibc, and the tag for musl".to_owned(),
-            ));
+            found.push(other_libc("it is for glibc, and the tag for musl"));
         }
-        (System::Manylinux, _) => {
-            let newer: Vec<&str> = slice
-                .symbol_versions
-                .iter()
-                .filter(|version| !platform.has_symbol_version(version))
-                .map(String::as_str)
-                .collect();
-            if !newer.is_empty() {
-                let text = format!(
-                    "it needs {}, and its tag promises glibc {floor}",
-                    newer.join(", ")
-                );
-                found.push((&rules::L307, text));
-            }
-        }
-        (System::Macos, _) => {
-            let newest = platform.deployment_target(&slice.arch);
-            match (slice.version, newest) {
-                (Some(version), Some(newest)) if version > newest => {
-                    let text = format!("it is for macOS {version}, and its tag promises {floor}");
-                    found.push((&rules::L308, text));
-                }
-                (None, _) => {
-                    found.push((
-                        &rules::L308,
-                        "it does not say which macOS it is for".to_owned(),
-                    ));
-                }
-                _ => {}
-            }
-            if slice.system.is_some_and(|system| system != MACOS) {
-                let text = "it is for another of Apple's systems".to_owned();
-                found.push((&rules::L308, text));
-            }
-        }
+        (System::Manylinux, _) => against_glibc(slice, platform, &mut found),
+        (System::Macos, _) => against_macos(slice, platform, &mut found),
         _ => {}
     }
     let lacking = platform.lacks(slice);
@@ -195,6 +150,49 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
         found.push((&rules::L311, text));
     }
     found
+}
+
+fn against_glibc(slice: &Slice, platform: &Platform, found: &mut Vec<(&'static Rule, String)>) {
+    let newer: Vec<&str> = slice
+        .symbol_versions
+        .iter()
+        .filter(|version| !platform.has_symbol_version(version))
+        .map(String::as_str)
+        .collect();
+    if !newer.is_empty() {
+        let text = format!(
+            "it needs {}, and its tag promises glibc {}",
+            newer.join(", "),
+            shown(platform)
+        );
+        found.push((&rules::L307, text));
+    }
+}
+
+fn against_macos(slice: &Slice, platform: &Platform, found: &mut Vec<(&'static Rule, String)>) {
+    let newest = platform.deployment_target(&slice.arch);
+    match (slice.version, newest) {
+        (Some(version), Some(newest)) if version > newest => {
+            let floor = shown(platform);
+            let text = format!("it is for macOS {version}, and its tag promises {floor}");
+            found.push((&rules::L308, text));
+        }
+        (None, _) => {
+            let text = "it does not say which macOS it is for".to_owned();
+            found.push((&rules::L308, text));
+        }
+        _ => {}
+    }
+    if slice.system.is_some_and(|system| system != MACOS) {
+        let text = "it is for another of Apple's systems".to_owned();
+        found.push((&rules::L308, text));
+    }
+}
+
+/// The oldest system, as text.
+fn shown(platform: &Platform) -> String {
+    let floor = platform.floor.map(|floor| floor.to_string());
+    floor.unwrap_or_default()
 }
 
 /// delocate's install names of what it grafts: unique, and no place on any disk.

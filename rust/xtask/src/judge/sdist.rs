@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use super::{rules, Judge};
 use crate::facts::bounds;
 use crate::facts::sdist;
-use crate::facts::wheel::{self, Headers, Kind};
+use crate::facts::wheel::{self, Headers};
+use crate::facts::zip::Kind;
 
 impl Judge<'_> {
     pub(super) fn sdist(&mut self, stem: &str, data: &[u8]) {

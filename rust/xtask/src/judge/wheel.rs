@@ -11,7 +11,8 @@ use super::promise::{Place, Siblings};
 use super::{base_name, rules, Judge};
 use crate::facts::library;
 use crate::facts::platform::{self, Platform};
-use crate::facts::wheel::{self, Kind, Member, Name, Trouble};
+use crate::facts::wheel::{self, Name};
+use crate::facts::zip::{self, Kind, Member, Trouble};
 
 impl Judge<'_> {
     pub(super) fn wheel(&mut self, file_name: &str, data: &[u8]) {
@@ -26,7 +27,7 @@ impl Judge<'_> {
             let text = "its name is not name-version[-build]-python-abi-platform.whl";
             self.add(&rules::W101, None, text);
         }
-        let archive = match wheel::open(data) {
+        let archive = match zip::open(data) {
             Ok(archive) => archive,
             Err(error) => return self.add(&rules::Z101, None, format!("{error:#}")),
         };
@@ -46,13 +47,7 @@ impl Judge<'_> {
             return;
         }
 
-        let platforms: Vec<Platform> = {
-            let mut platforms = Vec::new();
-            for tag in name.iter().flat_map(|name| &name.platforms) {
-                platforms.extend(platform::platform(tag).filter(|it| !platforms.contains(it)));
-            }
-            platforms
-        };
+        let platforms = platforms(name.as_ref());
         let siblings = Siblings::of(members.iter().map(|it| &*it.name));
         let mut place = Place {
             platforms: &platforms,
@@ -158,18 +153,16 @@ impl Judge<'_> {
         members: &[Member],
         contents: &Contents,
     ) {
-        let module = self.context.module.clone();
+        let module = &self.context.module;
         let row = name.and_then(|name| {
             let mut rows = self.context.rows.iter();
             rows.find(|row| row.tags == name.platforms)
         });
-        let library = row.map(|row| format!("{module}/lib/{}", row.library_name(&module)));
-        let grafted = [format!("{module}.libs/"), format!("{module}/.dylibs/")];
-        let is_grafted = |name: &str| grafted.iter().any(|folder| name.starts_with(folder));
+        let library = row.map(|row| format!("{module}/lib/{}", row.library_name(module)));
         let natives: Vec<&String> = contents
             .natives
             .iter()
-            .filter(|native| !is_grafted(native))
+            .filter(|native| !self.is_grafted(native))
             .collect();
         match &natives[..] {
             [one] if library.as_ref().is_none_or(|library| library == *one) => {}
@@ -187,6 +180,23 @@ impl Judge<'_> {
                 }
             }
         }
+        let has_library = !natives.is_empty();
+        self.own_files(members, contents);
+        if has_library {
+            self.own_abi(contents);
+        }
+    }
+
+    /// Whether repair has put a file there.
+    fn is_grafted(&self, name: &str) -> bool {
+        let module = &self.context.module;
+        let folders = [format!("{module}.libs/"), format!("{module}/.dylibs/")];
+        folders.iter().any(|folder| name.starts_with(folder))
+    }
+
+    /// That they are all there, no others are, and they are those of the working tree.
+    fn own_files(&mut self, members: &[Member], contents: &Contents) {
+        let module = self.context.module.clone();
         let version = &self.context.version;
         let info = members.iter().find_map(|member| {
             let folder = member.name.split('/').next()?;
@@ -208,7 +218,7 @@ impl Judge<'_> {
                 || is_sbom(&member.name)
                 || contents.natives.contains(&member.name)
                 || contents.unreadable.contains(&member.name)
-                || is_grafted(&member.name);
+                || self.is_grafted(&member.name);
             if !known {
                 let text = "it does not belong in the wheel";
                 self.add(&rules::R208, Some(&member.name), text);
@@ -246,7 +256,11 @@ impl Judge<'_> {
                 self.add(&rules::R209, Some(name), error);
             }
         }
-        let ffi = format!("{module}/_ffi.py");
+    }
+
+    /// That the library has the ABI that the module expects.
+    fn own_abi(&mut self, contents: &Contents) {
+        let ffi = format!("{}/_ffi.py", self.context.module);
         let abi = contents.texts.get(&ffi).and_then(|text| {
             let text = String::from_utf8_lossy(text).into_owned();
             let line = text.lines().find_map(|line| line.strip_prefix("ABI = '"))?;
@@ -257,7 +271,7 @@ impl Judge<'_> {
             true => BTreeSet::new(),
             false => BTreeSet::from([abi]),
         });
-        if !natives.is_empty() && expected.as_ref() != Some(&contents.fingerprints) {
+        if expected.as_ref() != Some(&contents.fingerprints) {
             let found: Vec<&str> = contents.fingerprints.iter().map(String::as_str).collect();
             let text = format!(
                 "it is for the ABI {:?}, and the library says {:?}",
@@ -285,4 +299,12 @@ impl Judge<'_> {
             None => Ok(()),
         }
     }
+}
+
+fn platforms(name: Option<&Name>) -> Vec<Platform> {
+    let mut platforms = Vec::new();
+    for tag in name.iter().flat_map(|name| &name.platforms) {
+        platforms.extend(platform::platform(tag).filter(|it| !platforms.contains(it)));
+    }
+    platforms
 }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{bail, ensure, Context as _, Result};
 use sha2::{Digest, Sha256};
 
-use crate::facts::wheel::Kind;
+use crate::facts::zip::Kind;
 use crate::facts::{bounds, header, sdist};
 use crate::files::{self, read};
 use crate::judge::rules::{Scope, Severity};

@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::audit;
 use super::changelog::{dated, notes, today};
-use crate::facts::wheel;
+use crate::facts::{wheel, zip};
 use crate::files::{self, hex, read, sha256, write};
 use crate::make::header;
 use crate::make::toolchain;
@@ -259,7 +259,7 @@ pub fn gather(project: &Project) -> Result<()> {
 fn sbom(path: &Path, module: &str) -> Result<Vec<u8>> {
     let data = fs::read(path)?;
     let name = format!("/sboms/{module}.cdx.json"); // auditwheel may have added one of its own
-    let archive = wheel::open(&data)?;
+    let archive = zip::open(&data)?;
     let member = archive
         .members
         .iter()

@@ -39,119 +39,201 @@ const SHT_ARM_ATTRIBUTES: u32 = 0x7000_0003;
 const EF_ARM_ABI_FLOAT_SOFT: u32 = 0x200;
 const EF_ARM_ABI_FLOAT_HARD: u32 = 0x400;
 
+/// A file, and what its headers say.
+struct File<'a> {
+    bytes: Bytes<'a>,
+    header: Header,
+    context: Ctx,
+    segments: Vec<ProgramHeader>,
+}
+
+impl<'a> File<'a> {
+    fn of(data: &'a [u8], header: Header) -> Result<File<'a>> {
+        let context = Ctx::new(header.container()?, header.endianness()?);
+        let bytes = Bytes {
+            data,
+            big: header.e_ident[EI_DATA] == ELFDATA2MSB,
+        };
+        let start = usize::try_from(header.e_phoff).context("its program headers are nowhere")?;
+        bytes.at(
+            header.e_phoff,
+            u64::from(header.e_phnum) * ProgramHeader::size(context) as u64,
+        )?;
+        let segments = ProgramHeader::parse(data, start, header.e_phnum.into(), context)?;
+        bytes.at(
+            header.e_shoff,
+            u64::from(header.e_shnum) * u64::from(header.e_shentsize),
+        )?;
+        Ok(File {
+            bytes,
+            header,
+            context,
+            segments,
+        })
+    }
+
+    fn arch(&self) -> String {
+        let ident = &self.header.e_ident;
+        let (machine, class, order) = (self.header.e_machine, ident[EI_CLASS], ident[EI_DATA]);
+        let known = MACHINES
+            .iter()
+            .find(|row| (row.0, row.1, row.2) == (machine, class, order));
+        match known {
+            Some((_, _, _, arch)) => arch.to_string(),
+            None => format!(
+                "ELF machine {machine} of {} bits, byte order {order}",
+                if class == ELFCLASS64 { 64 } else { 32 }
+            ),
+        }
+    }
+
+    fn segments(&self, kind: u32) -> impl Iterator<Item = &ProgramHeader> {
+        let segments = self.segments.iter();
+        segments.filter(move |segment| segment.p_type == kind)
+    }
+
+    /// Where in the file an address is.
+    fn place(&self, address: u64) -> Result<u64> {
+        self.segments(PT_LOAD)
+            .find_map(|segment| {
+                let within = address.checked_sub(segment.p_vaddr)?;
+                (within < segment.p_filesz).then(|| segment.p_offset + within)
+            })
+            .with_context(|| format!("nothing of the file is at the address {address:#x}"))
+    }
+}
+
+/// The dynamic section of a file.
+struct Section<'a> {
+    file: &'a File<'a>,
+    dynamic: Dynamic,
+    /// Where its texts are.
+    strings: Option<u64>,
+}
+
+impl<'a> Section<'a> {
+    fn of(file: &'a File<'a>, dynamic: Dynamic) -> Result<Section<'a>> {
+        let mut section = Section {
+            file,
+            dynamic,
+            strings: None,
+        };
+        section.strings = section.place(DT_STRTAB)?;
+        Ok(section)
+    }
+
+    fn value(&self, tag: u64) -> Option<u64> {
+        let mut entries = self.dynamic.dyns.iter();
+        let found = entries.find(|entry| entry.d_tag == tag);
+        found.map(|entry| entry.d_val)
+    }
+
+    /// Where in the file the address is that a tag has.
+    fn place(&self, tag: u64) -> Result<Option<u64>> {
+        let address = self.value(tag);
+        address.map(|address| self.file.place(address)).transpose()
+    }
+
+    fn text(&self, offset: u64) -> Result<String> {
+        let strings = self.strings.context("it has no strings")?;
+        self.file.bytes.text(strings.saturating_add(offset))
+    }
+}
+
 pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     let header = Elf::parse_header(data)?;
     if ![ET_DYN, ET_EXEC].contains(&header.e_type) {
         return Ok(None);
     }
-    let (class, order) = (header.e_ident[EI_CLASS], header.e_ident[EI_DATA]);
-    let known = MACHINES
-        .iter()
-        .find(|row| (row.0, row.1, row.2) == (header.e_machine, class, order));
-    let arch = match known {
-        Some((_, _, _, arch)) => arch.to_string(),
-        None => format!(
-            "ELF machine {} of {} bits, byte order {order}",
-            header.e_machine,
-            if class == ELFCLASS64 { 64 } else { 32 }
-        ),
+    let file = File::of(data, header)?;
+    let mut slice = Slice::new(Format::Elf, file.arch());
+    add_segments(&mut slice, &file)?;
+    let Some(dynamic) = Dynamic::parse(data, &file.segments, file.context)? else {
+        ensure!(slice.is_program, "it has no dynamic section");
+        return Ok(Some(slice)); // linked statically
     };
-    let mut slice = Slice::new(Format::Elf, arch);
-    let context = Ctx::new(header.container()?, header.endianness()?);
-    let bytes = Bytes {
-        data,
-        big: order == ELFDATA2MSB,
-    };
-    let phoff = usize::try_from(header.e_phoff).context("its program headers are nowhere")?;
-    bytes.at(
-        header.e_phoff,
-        u64::from(header.e_phnum) * ProgramHeader::size(context) as u64,
-    )?;
-    let segments = ProgramHeader::parse(data, phoff, header.e_phnum.into(), context)?;
-    bytes.at(
-        header.e_shoff,
-        u64::from(header.e_shnum) * u64::from(header.e_shentsize),
-    )?;
-    for segment in &segments {
-        bytes.at(segment.p_offset, segment.p_filesz)?;
+    let section = Section::of(&file, dynamic)?;
+    add_flags(&mut slice, &section);
+    add_needs(&mut slice, &section)?;
+    slice.libc = libc(&slice);
+    for note in file.segments(PT_NOTE) {
+        let note = file.bytes.at(note.p_offset, note.p_filesz)?;
+        if note.get(12..20) == Some(b"Android\0") {
+            slice.libc = Some(Libc::Bionic);
+        }
+    }
+    add_symbols(&mut slice, &section)?;
+    slice.exposures.sort();
+    slice.exposures.dedup();
+    Ok(Some(slice))
+}
+
+fn add_segments(slice: &mut Slice, file: &File) -> Result<()> {
+    for segment in &file.segments {
+        file.bytes.at(segment.p_offset, segment.p_filesz)?;
         let (writable, executable) = (segment.p_flags & PF_W != 0, segment.p_flags & PF_X != 0);
         if segment.p_type == PT_LOAD && writable && executable {
             slice.exposures.push(Exposure::WritableCode);
         }
     }
-    let of_kind = |kind| segments.iter().find(|segment| segment.p_type == kind);
     // Without the entry the kernel decides by architecture.
     let by_default = !["aarch64", "riscv64", "loongarch64"].contains(&&*slice.arch);
-    if of_kind(PT_GNU_STACK).map_or(by_default, |stack| stack.p_flags & PF_X != 0) {
+    let stack = file.segments(PT_GNU_STACK).next();
+    if stack.map_or(by_default, |stack| stack.p_flags & PF_X != 0) {
         slice.exposures.push(Exposure::ExecutableStack);
     }
-    slice.is_program = header.e_type == ET_EXEC || of_kind(PT_INTERP).is_some();
+    let header = &file.header;
+    slice.is_program = header.e_type == ET_EXEC || file.segments(PT_INTERP).next().is_some();
     if slice.arch == "armv7l" {
-        slice.arch = arm(&bytes, &header)?.to_owned();
+        slice.arch = arm(&file.bytes, header)?.to_owned();
         if header.e_flags & EF_ARM_ABI_FLOAT_HARD != 0 {
             slice.hard_float = Some(true);
         } else if header.e_flags & EF_ARM_ABI_FLOAT_SOFT != 0 {
             slice.hard_float = Some(false);
         }
     }
-    let Some(dynamic) = Dynamic::parse(data, &segments, context)? else {
-        ensure!(slice.is_program, "it has no dynamic section");
-        return Ok(Some(slice)); // linked statically
-    };
+    Ok(())
+}
 
-    let value = |tag| {
-        let mut entries = dynamic.dyns.iter();
-        entries
-            .find(|entry| entry.d_tag == tag)
-            .map(|entry| entry.d_val)
-    };
-    let flags = value(DT_FLAGS).unwrap_or(0);
-    let flags_1 = value(DT_FLAGS_1).unwrap_or(0);
+fn add_flags(slice: &mut Slice, section: &Section) {
+    let has = |tag| section.value(tag).is_some();
+    let flags = section.value(DT_FLAGS).unwrap_or(0);
+    let flags_1 = section.value(DT_FLAGS_1).unwrap_or(0);
     slice.is_program |= flags_1 & DF_1_PIE != 0;
-    let now = value(DT_BIND_NOW).is_some() || flags & DF_BIND_NOW != 0 || flags_1 & DF_1_NOW != 0;
-    if value(DT_JMPREL).is_some() && !now {
+    let now = has(DT_BIND_NOW) || flags & DF_BIND_NOW != 0 || flags_1 & DF_1_NOW != 0;
+    if has(DT_JMPREL) && !now {
         slice.exposures.push(Exposure::LazyBinding);
     }
-    if of_kind(PT_GNU_RELRO).is_none() {
+    if section.file.segments(PT_GNU_RELRO).next().is_none() {
         slice.exposures.push(Exposure::WritableRelocations);
     }
-    if value(DT_TEXTREL).is_some() || flags & DF_TEXTREL != 0 {
+    if has(DT_TEXTREL) || flags & DF_TEXTREL != 0 {
         slice.exposures.push(Exposure::TextRelocations);
     }
+}
 
-    // Where in the file an address is.
-    let place = |address: u64| {
-        let mut loaded = segments.iter().filter(|segment| segment.p_type == PT_LOAD);
-        loaded
-            .find_map(|segment| {
-                let within = address.checked_sub(segment.p_vaddr)?;
-                (within < segment.p_filesz).then(|| segment.p_offset + within)
-            })
-            .with_context(|| format!("nothing of the file is at the address {address:#x}"))
-    };
-    let strings = value(DT_STRTAB).map(place).transpose()?;
-    let text = |offset: u64| {
-        let strings = strings.context("it has no strings")?;
-        bytes.text(strings.saturating_add(offset))
-    };
+/// The libraries that it needs, where it looks for them, and the versions of their symbols.
+fn add_needs(slice: &mut Slice, section: &Section) -> Result<()> {
+    let bytes = &section.file.bytes;
     let mut needs = Needs::default();
-    for entry in &dynamic.dyns {
+    for entry in &section.dynamic.dyns {
         match entry.d_tag {
-            DT_NEEDED => slice.libraries.push(needs.add(text(entry.d_val)?)?),
+            DT_NEEDED => slice.libraries.push(needs.add(section.text(entry.d_val)?)?),
             DT_RPATH | DT_RUNPATH => {
-                for path in text(entry.d_val)?.split(':') {
+                for path in section.text(entry.d_val)?.split(':') {
                     slice.search_paths.push(needs.add(path.to_owned())?);
                 }
             }
             _ => {}
         }
     }
-    if let (Some(address), Some(count)) = (value(DT_VERNEED), value(DT_VERNEEDNUM)) {
-        let mut file = place(address)?;
+    if let (Some(address), Some(count)) = (section.value(DT_VERNEED), section.value(DT_VERNEEDNUM))
+    {
+        let mut file = section.file.place(address)?;
         for _ in 0..count {
             let mut version = file + u64::from(bytes.u32(file + 8)?);
             for _ in 0..bytes.u16(file + 2)? {
-                let name = text(bytes.u32(version + 8)?.into())?;
+                let name = section.text(bytes.u32(version + 8)?.into())?;
                 slice.symbol_versions.insert(needs.add(name)?);
                 match bytes.u32(version + 12)? {
                     0 => break,
@@ -169,56 +251,52 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
         .iter()
         .filter_map(|name| glibc_version(name))
         .max();
-    let is_androids = |note: &ProgramHeader| {
-        let bytes = bytes.at(note.p_offset, note.p_filesz)?;
-        anyhow::Ok(bytes.get(12..20) == Some(b"Android\0"))
-    };
-    slice.libc = libc(&slice);
-    for note in segments.iter().filter(|segment| segment.p_type == PT_NOTE) {
-        if is_androids(note)? {
-            slice.libc = Some(Libc::Bionic);
-        }
-    }
+    Ok(())
+}
 
-    if let Some(symbols) = value(DT_SYMTAB) {
-        let symbols = usize::try_from(place(symbols)?)?;
-        let count = match (value(DT_GNU_HASH), value(DT_HASH)) {
-            (Some(hash), _) => gnu_hash_symbols(&bytes, place(hash)?, class)?,
-            // Only s390x has entries of 64 bits.
-            (None, Some(hash)) if slice.arch != "s390x" => bytes.u32(place(hash)? + 4)?,
-            _ => 0,
-        };
-        ensure!(
-            count as usize <= data.len() / Sym::size(header.container()?),
-            "it claims {count} symbols"
-        );
-        let versions = value(DT_VERSYM).map(place).transpose()?;
-        let (mut exports, mut unversioned) = (Names::default(), Names::default());
-        // One at a time: what is not exported is not kept.
-        for index in 0..(count as usize).min(MOST_ENTRIES) {
-            let at = symbols + index * Sym::size(header.container()?);
-            let symbol = Sym::parse(data, at, 1, context)?
-                .pop()
-                .context("no symbol")?;
-            let visible = [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
-            if symbol.st_shndx != 0 && symbol.st_bind() != STB_LOCAL && visible {
-                exports.add(text(symbol.st_name as u64)?)?;
-            }
-            if symbol.st_shndx == 0 && symbol.st_bind() == STB_GLOBAL {
-                let at = versions.map(|table| table + 2 * index as u64);
-                let version = at.map_or(Ok(0), |at| bytes.u16(at))?;
-                // The highest bit hides a symbol; 0 and 1 are no version's numbers.
-                if version & 0x7fff < 2 {
-                    unversioned.add(text(symbol.st_name as u64)?)?;
-                }
+/// What it exports, and what it needs without saying of which version.
+fn add_symbols(slice: &mut Slice, section: &Section) -> Result<()> {
+    let (file, bytes) = (section.file, &section.file.bytes);
+    let Some(symbols) = section.place(DT_SYMTAB)? else {
+        return Ok(());
+    };
+    let symbols = usize::try_from(symbols)?;
+    let size = Sym::size(file.header.container()?);
+    let count = match (section.value(DT_GNU_HASH), section.value(DT_HASH)) {
+        (Some(hash), _) => {
+            gnu_hash_symbols(bytes, file.place(hash)?, file.header.e_ident[EI_CLASS])?
+        }
+        // Only s390x has entries of 64 bits.
+        (None, Some(hash)) if slice.arch != "s390x" => bytes.u32(file.place(hash)? + 4)?,
+        _ => 0,
+    };
+    ensure!(
+        count as usize <= bytes.data.len() / size,
+        "it claims {count} symbols"
+    );
+    let versions = section.place(DT_VERSYM)?;
+    let (mut exports, mut unversioned) = (Names::default(), Names::default());
+    // One at a time: what is not exported is not kept.
+    for index in 0..(count as usize).min(MOST_ENTRIES) {
+        let symbol = Sym::parse(bytes.data, symbols + index * size, 1, file.context)?
+            .pop()
+            .context("no symbol")?;
+        let visible = [STV_DEFAULT, STV_PROTECTED].contains(&symbol.st_visibility());
+        if symbol.st_shndx != 0 && symbol.st_bind() != STB_LOCAL && visible {
+            exports.add(section.text(symbol.st_name as u64)?)?;
+        }
+        if symbol.st_shndx == 0 && symbol.st_bind() == STB_GLOBAL {
+            let at = versions.map(|table| table + 2 * index as u64);
+            let version = at.map_or(Ok(0), |at| bytes.u16(at))?;
+            // The highest bit hides a symbol; 0 and 1 are no version's numbers.
+            if version & 0x7fff < 2 {
+                unversioned.add(section.text(symbol.st_name as u64)?)?;
             }
         }
-        slice.exports = exports.names;
-        slice.unversioned = unversioned.names;
     }
-    slice.exposures.sort();
-    slice.exposures.dedup();
-    Ok(Some(slice))
+    slice.exports = exports.names;
+    slice.unversioned = unversioned.names;
+    Ok(())
 }
 
 /// How many symbols there are: one more than the last that the hash table leads to.

@@ -48,6 +48,16 @@ pub fn read_fat(data: &[u8]) -> Result<Option<Vec<Slice>>> {
     Ok((!slices.is_empty()).then_some(slices))
 }
 
+/// What the load commands say, beside what goes into the slice.
+#[derive(Default)]
+struct Commands {
+    needs: Needs,
+    /// Offset and size.
+    signature: Option<(u64, u64)>,
+    exports: Option<(u32, u32)>,
+    linkedit_end: u64,
+}
+
 pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     let big = data.first() == Some(&0xfe);
     let bytes = Bytes { data, big };
@@ -59,7 +69,7 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     };
     let cpu = bytes.u32(4)?;
     let kind = bytes.u32(12)?;
-    let commands = bytes.u32(16)?;
+    let count = bytes.u32(16)?;
     let end = header + u64::from(bytes.u32(20)?);
     bytes.at(0, end)?;
     if ![MH_DYLIB, MH_BUNDLE, MH_EXECUTE].contains(&kind) {
@@ -75,88 +85,27 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
         slice.exposures.push(Exposure::ExecutableStack);
     }
     ensure!(
-        commands as usize <= MOST_ENTRIES,
-        "it has {commands} load commands"
+        count as usize <= MOST_ENTRIES,
+        "it has {count} load commands"
     );
-    let mut needs = Needs::default();
-    let order = if big { Endian::Big } else { Endian::Little };
-    let mut signature = None;
-    let mut linkedit_end = 0;
-    let mut trie = None;
+    let mut commands = Commands::default();
     let mut at = header;
-    for _ in 0..commands {
+    for _ in 0..count {
         let size = u64::from(bytes.u32(at + 4)?);
         ensure!(
             size >= 8 && at + size <= end,
             "its load commands are damaged"
         );
-        let part = Bytes {
-            data: bytes.at(at, size)?,
-            big,
-        };
-        let command = LoadCommand::parse(part.data, &mut 0, order)?.command;
-        let mut segment = |name: &[u8], start: u64, length: u64, protection: u32| {
-            bytes.at(start, length)?;
-            if name.starts_with(b"__LINKEDIT\0") {
-                linkedit_end = start + length;
-            }
-            let both = VM_PROT_WRITE | VM_PROT_EXECUTE;
-            if protection & both == both {
-                slice.exposures.push(Exposure::WritableCode);
-            }
-            anyhow::Ok(())
-        };
-        match command {
-            CommandVariant::Segment64(it) => {
-                segment(&it.segname, it.fileoff, it.filesize, it.initprot)?
-            }
-            CommandVariant::Segment32(it) => segment(
-                &it.segname,
-                it.fileoff.into(),
-                it.filesize.into(),
-                it.initprot,
-            )?,
-            CommandVariant::IdDylib(it) => {
-                slice.install_name = Some(part.text(it.dylib.name.into())?)
-            }
-            // The loader goes on without a weak one.
-            CommandVariant::LoadDylib(it)
-            | CommandVariant::ReexportDylib(it)
-            | CommandVariant::LazyLoadDylib(it)
-            | CommandVariant::LoadUpwardDylib(it) => {
-                let name = part.text(it.dylib.name.into())?;
-                slice.libraries.push(needs.add(name)?)
-            }
-            CommandVariant::Rpath(it) => {
-                let path = part.text(it.path.into())?;
-                slice.search_paths.push(needs.add(path)?)
-            }
-            CommandVariant::BuildVersion(it) => {
-                slice.system = Some(it.platform);
-                slice.version = Some(version(it.minos));
-            }
-            CommandVariant::VersionMinMacosx(it) => {
-                slice.system = Some(PLATFORM_MACOS);
-                slice.version = Some(version(it.version));
-            }
-            CommandVariant::CodeSignature(it) => {
-                signature = Some((u64::from(it.dataoff), u64::from(it.datasize)))
-            }
-            CommandVariant::DyldInfo(it) | CommandVariant::DyldInfoOnly(it) => {
-                trie = Some((it.export_off, it.export_size))
-            }
-            CommandVariant::DyldExportsTrie(it) => trie = Some((it.dataoff, it.datasize)),
-            _ => {}
-        }
+        add_command(&mut slice, &mut commands, &bytes, bytes.at(at, size)?)?;
         at += size;
     }
-    if let Some((offset, size)) = trie {
+    if let Some((offset, size)) = commands.exports {
         slice.exports = exports(bytes.at(offset.into(), size.into())?)?;
     }
-    match signature {
+    match commands.signature {
         Some(_) if slice.arch == "i386" => {}
         Some((offset, size)) => {
-            if let Err(error) = check_signature(&bytes, offset, size, linkedit_end) {
+            if let Err(error) = check_signature(&bytes, offset, size, commands.linkedit_end) {
                 let reason = format!("{error:#}");
                 slice.exposures.push(Exposure::BadSignature(reason));
             }
@@ -168,6 +117,74 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     slice.exposures.sort();
     slice.exposures.dedup();
     Ok(Some(slice))
+}
+
+fn add_command(
+    slice: &mut Slice,
+    commands: &mut Commands,
+    file: &Bytes,
+    data: &[u8],
+) -> Result<()> {
+    let part = Bytes {
+        data,
+        big: file.big,
+    };
+    let order = match file.big {
+        true => Endian::Big,
+        false => Endian::Little,
+    };
+    let mut segment = |name: &[u8], start: u64, length: u64, protection: u32| {
+        file.at(start, length)?;
+        if name.starts_with(b"__LINKEDIT\0") {
+            commands.linkedit_end = start + length;
+        }
+        let both = VM_PROT_WRITE | VM_PROT_EXECUTE;
+        if protection & both == both {
+            slice.exposures.push(Exposure::WritableCode);
+        }
+        anyhow::Ok(())
+    };
+    match LoadCommand::parse(data, &mut 0, order)?.command {
+        CommandVariant::Segment64(it) => {
+            segment(&it.segname, it.fileoff, it.filesize, it.initprot)?
+        }
+        CommandVariant::Segment32(it) => segment(
+            &it.segname,
+            it.fileoff.into(),
+            it.filesize.into(),
+            it.initprot,
+        )?,
+        CommandVariant::IdDylib(it) => slice.install_name = Some(part.text(it.dylib.name.into())?),
+        // The loader goes on without a weak one.
+        CommandVariant::LoadDylib(it)
+        | CommandVariant::ReexportDylib(it)
+        | CommandVariant::LazyLoadDylib(it)
+        | CommandVariant::LoadUpwardDylib(it) => {
+            let name = part.text(it.dylib.name.into())?;
+            slice.libraries.push(commands.needs.add(name)?)
+        }
+        CommandVariant::Rpath(it) => {
+            let path = part.text(it.path.into())?;
+            slice.search_paths.push(commands.needs.add(path)?)
+        }
+        CommandVariant::BuildVersion(it) => {
+            slice.system = Some(it.platform);
+            slice.version = Some(version(it.minos));
+        }
+        CommandVariant::VersionMinMacosx(it) => {
+            slice.system = Some(PLATFORM_MACOS);
+            slice.version = Some(version(it.version));
+        }
+        CommandVariant::CodeSignature(it) => {
+            commands.signature = Some((u64::from(it.dataoff), u64::from(it.datasize)))
+        }
+        CommandVariant::DyldInfo(it) | CommandVariant::DyldInfoOnly(it) => {
+            commands.exports = Some((it.export_off, it.export_size))
+        }
+        CommandVariant::DyldExportsTrie(it) => commands.exports = Some((it.dataoff, it.datasize)),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// xxxx.yy.zz in nibbles

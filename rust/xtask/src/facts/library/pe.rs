@@ -32,6 +32,37 @@ struct Section {
     offset: u64,
 }
 
+/// An image as it is in a file.
+struct Image<'a> {
+    bytes: Bytes<'a>,
+    /// Where the optional header is, and its table of directories: a number, and the first.
+    optional: u64,
+    directories: [u64; 2],
+    sections: Vec<Section>,
+}
+
+impl Image<'_> {
+    /// Where in the file an address of the loaded image is.
+    fn place(&self, address: u32) -> Result<u64> {
+        let address = u64::from(address);
+        let section = self
+            .sections
+            .iter()
+            .find(|section| (section.address..section.address + section.size).contains(&address))
+            .with_context(|| format!("nothing of the file is at the address {address:#x}"))?;
+        Ok(section.offset + address - section.address)
+    }
+
+    /// The address of a directory; 0 where there is none.
+    fn directory(&self, index: u64) -> Result<u32> {
+        let [count, first] = self.directories.map(|field| self.optional + field);
+        match index < u64::from(self.bytes.u32(count)?) {
+            true => self.bytes.u32(first + 8 * index),
+            false => Ok(0),
+        }
+    }
+}
+
 pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     let bytes = Bytes::little(data);
     // What begins with MZ and goes on otherwise is for DOS, or no program at all.
@@ -68,12 +99,24 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     if wide && flags & HIGH_ENTROPY_VA == 0 {
         slice.exposures.push(Exposure::LowEntropy);
     }
+    let sections = read_sections(&mut slice, &bytes, optional + optional_size, sections)?;
+    let image = Image {
+        bytes,
+        optional,
+        directories: if wide { [108, 112] } else { [92, 96] },
+        sections,
+    };
+    add_imports(&mut slice, &image)?;
+    add_exports(&mut slice, &image)?;
+    Ok(Some(slice))
+}
 
-    ensure!(sections <= MOST_SECTIONS, "it has {sections} sections");
+fn read_sections(slice: &mut Slice, bytes: &Bytes, start: u64, count: u64) -> Result<Vec<Section>> {
+    ensure!(count <= MOST_SECTIONS, "it has {count} sections");
     let mut table = Vec::new();
     let mut writable_code = false;
-    for index in 0..sections {
-        let at = optional + optional_size + index * SIZEOF_SECTION_TABLE as u64;
+    for index in 0..count {
+        let at = start + index * SIZEOF_SECTION_TABLE as u64;
         let [size, address, raw_size, offset] = [8, 12, 16, 20].map(|field| bytes.u32(at + field));
         let (offset, raw_size) = (u64::from(offset?), u64::from(raw_size?));
         if raw_size > 0 {
@@ -90,30 +133,18 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     if writable_code {
         slice.exposures.push(Exposure::WritableCode);
     }
-    // Where in the file an address of the loaded image is.
-    let place = |address: u32| {
-        let address = u64::from(address);
-        let section = table
-            .iter()
-            .find(|section| (section.address..section.address + section.size).contains(&address))
-            .with_context(|| format!("nothing of the file is at the address {address:#x}"))?;
-        anyhow::Ok(section.offset + address - section.address)
-    };
-    let (count, first) = if wide { (108, 112) } else { (92, 96) };
-    let directories = u64::from(bytes.u32(optional + count)?);
-    let directory = |index: u64| {
-        anyhow::Ok(match index < directories {
-            true => bytes.u32(optional + first + 8 * index)?,
-            false => 0,
-        })
-    };
+    Ok(table)
+}
+
+fn add_imports(slice: &mut Slice, image: &Image) -> Result<()> {
+    let bytes = &image.bytes;
     let mut needs = Needs::default();
     for (index, step, name) in [(IMPORTS, 20, 12), (DELAYED_IMPORTS, 32, 4)] {
-        let address = directory(index)?;
+        let address = image.directory(index)?;
         if address == 0 {
             continue;
         }
-        let mut at = place(address)?;
+        let mut at = image.place(address)?;
         loop {
             let library = bytes.u32(at + name)?;
             if library == 0 {
@@ -121,25 +152,32 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
             }
             // Old delay-load tables hold addresses that nothing here can follow.
             if index == IMPORTS || bytes.u32(at)? & 1 == 1 {
-                let library = bytes.text(place(library)?)?;
+                let library = bytes.text(image.place(library)?)?;
                 slice.libraries.push(needs.add(library)?);
             }
             at += step;
         }
     }
-    let address = directory(EXPORTS)?;
-    if address != 0 {
-        let at = place(address)?;
-        let count = bytes.u32(at + 24)?;
-        let mut exports = Names::default();
-        if count > 0 {
-            let names = place(bytes.u32(at + 32)?)?;
-            bytes.at(names, 4 * u64::from(count))?;
-            for index in 0..u64::from(count).min(MOST_ENTRIES as u64) {
-                exports.add(bytes.text(place(bytes.u32(names + 4 * index)?)?)?)?;
-            }
-        }
-        slice.exports = exports.names;
+    Ok(())
+}
+
+fn add_exports(slice: &mut Slice, image: &Image) -> Result<()> {
+    let bytes = &image.bytes;
+    let address = image.directory(EXPORTS)?;
+    if address == 0 {
+        return Ok(());
     }
-    Ok(Some(slice))
+    let at = image.place(address)?;
+    let count = bytes.u32(at + 24)?;
+    let mut exports = Names::default();
+    if count > 0 {
+        let names = image.place(bytes.u32(at + 32)?)?;
+        bytes.at(names, 4 * u64::from(count))?;
+        for index in 0..u64::from(count).min(MOST_ENTRIES as u64) {
+            let name = image.place(bytes.u32(names + 4 * index)?)?;
+            exports.add(bytes.text(name)?)?;
+        }
+    }
+    slice.exports = exports.names;
+    Ok(())
 }

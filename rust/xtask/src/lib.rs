@@ -1,0 +1,15 @@
+//! A library with a C ABI becomes wheels for every platform.
+//!
+//! The arrows run one way: the verbs, how a wheel is made, the judge, facts, and what all of
+//! them stand on. The judge needs no project.
+
+pub mod facts;
+mod files;
+pub mod judge;
+mod make;
+mod progress;
+pub mod project;
+mod run;
+mod say;
+mod targets;
+pub mod verbs;
