@@ -111,7 +111,7 @@ def layouts():
             same(((name, ffi.sizeof(P + name), ffi.alignof(P + name)), (name,) + numbers))
     structs = "Mixed Nested Point Listener"
     same((seen, set((structs + " Small Signed Short Plain Wide Huge").split())))
-    # The ones of ffi.rs are left.
+    # The ones of the gate are left.
     same((set(told), set("Bytes Bytes.data Bytes.len BytesMut BytesMut.data BytesMut.len"
                          " ErrorKind".split())))
     for name in structs.split():
@@ -499,9 +499,10 @@ OTHER = [
     ("lib.rs", r"fn hello_pyrust_cakes_share\(", "fn hello_pyrust_cakes_divide("),
     ("lib.rs", "(pub bytes: u64,)(.*)(pub lines: u64,)", r"\3\2\1"),
     ("lib.rs", "Utf8 = 1,(.*)Binary = 2,", r"Utf8 = 2,\1Binary = 1,"),
-    ("ffi.rs", r"Io = 2,(.*)Callback = 3,", r"Io = 3,\1Callback = 2,"),
+    ("ffi/error.rs", r"Io = 2,(.*)Callback = 3,", r"Io = 3,\1Callback = 2,"),
     (
-        *("ffi.rs", r'(data: \*mut u8,)([^,]*)(len: usize,)(.*"BytesMut"), ([^,]*), ([^)]*)\)'),
+        "ffi/types.rs",
+        r'(data: \*mut u8,)([^,]*)(len: usize,)(.*"BytesMut"), ([^,]*), ([^)]*)\)',
         r"\3\2\1\4, \6, \5)",
     ),
 ]
@@ -535,12 +536,12 @@ def test_what_the_fingerprint_covers(original):
     assert len({own, *found}) == 1 + len(OTHER), found
 
 
-def test_fields_that_are_told_in_another_order_than_they_lie_do_not_compile(original, source):
+def test_fields_that_are_not_in_memory_order_do_not_compile(original, source):
     fields = r'(struct_abi!\(Bytes[^"]*"Bytes"), ([^,]*), ([^)]*)\)'
-    path, before = replaced(original, "ffi.rs", fields, r"\1, \3, \2)")
+    path, before = replaced(original, "ffi/types.rs", fields, r"\1, \3, \2)")
     output = refused(original, "header", "--check")
     path.write_text(before)
-    assert "the fields are told in another order than they lie" in output
+    assert "declare the fields in memory order" in output
 
 
 # ---- Rust's layouts and a C compiler's -----------------------------------------------------
@@ -562,7 +563,7 @@ def test_a_header_whose_struct_is_out_of_order_is_refused(original):
 
 
 def test_a_type_that_tells_no_layout_is_refused(original, source):
-    gate = original.root / "rust/src/ffi.rs"
+    gate = original.root / "rust/src/ffi/types.rs"
     before = gate.read_text()
     line = re.search(r"    struct_abi!\(BytesMut<'static>[^;]*;\n", before).group()
     original.edit(gate, line, "    const SHAPE: u64 = 0;\n")
@@ -629,7 +630,7 @@ TWICE = {
         "pub struct Table(u8);\nexport_handle!(Table);\n",
         "    fn hello_pyrust_table_free(table: Option<Box<Table>>) -> () {\n"
         "        drop(table);\n        Ok(())\n    }\n",
-        "hello_pyrust_Table would be struct crate::Table and struct crate::ffi::Table",
+        "hello_pyrust_Table would be struct crate::Table and struct crate::ffi::layout::Table",
     ),
     "structs": (
         "#[allow(dead_code, unused_imports)]\nmod m {\n    use crate::ffi::export_struct;\n"

@@ -1,7 +1,7 @@
 //! `hello-pyrust`: the functions that C and Python see, grouped by pattern.
 //!
-//! What a function does is ordinary safe Rust; what C sees of it stands in [`export!`],
-//! which passes every call through the gate of [`ffi`].
+//! What a function does is ordinary safe Rust; what C sees of it stands in `export!`,
+//! which passes every call through the gate of `ffi`.
 
 #![deny(unsafe_code)] // An export that avoids the gate needs `unsafe` or `no_mangle`.
 

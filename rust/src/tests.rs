@@ -4,10 +4,7 @@ use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_void};
 
-use crate::ffi::{
-    self, hello_pyrust_abi, hello_pyrust_callbacks_end, hello_pyrust_error_take, ErrorKind, Text,
-    ABI,
-};
+use crate::ffi::{self, ErrorKind, Text, ABI};
 use crate::{
     hello_pyrust_bytes_count, hello_pyrust_cakes_share, hello_pyrust_countdown_run,
     hello_pyrust_greeting_new, hello_pyrust_guest_free, hello_pyrust_guest_greet,
@@ -41,7 +38,7 @@ fn read(text: &ffi::OwnedText) -> Option<String> {
 #[allow(unsafe_code)]
 fn error() -> Option<(ErrorKind, String)> {
     let mut kind = MaybeUninit::uninit();
-    let message = read(&hello_pyrust_error_take(Some(&mut kind)))?;
+    let message = read(&ffi::error_take(Some(&mut kind)))?;
     Some((unsafe { kind.assume_init() }, message))
 }
 
@@ -204,14 +201,14 @@ fn callbacks_of_threads_are_waited_for_and_then_end() {
         (first, ffi::call_back(|| 2))
     });
     begins.recv().unwrap();
-    assert_eq!(hello_pyrust_callbacks_end(1), 1);
+    assert_eq!(ffi::callbacks_end(1), 1);
     ends.send(()).unwrap();
-    assert_eq!(hello_pyrust_callbacks_end(60_000), 0);
+    assert_eq!(ffi::callbacks_end(60_000), 0);
     assert_eq!(thread.join().unwrap(), (Some(1), None));
 }
 
 #[test]
 fn the_fingerprint_is_the_marker_in_the_file() {
-    let abi = hello_pyrust_abi();
+    let abi = ffi::abi();
     assert_eq!(abi.as_str().unwrap(), format!("{ABI:016x}"));
 }
