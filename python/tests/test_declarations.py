@@ -428,6 +428,18 @@ def add_export(project, text):
     project.edit(project.source, "export! {\n", "export! {\n" + text)
 
 
+def test_the_header_is_the_same_in_a_newer_edition(original, source):
+    # There the attribute that exports a function is written otherwise.
+    manifest = original.root / "rust/Cargo.toml"
+    before = manifest.read_text()
+    original.edit(manifest, 'edition = "2021"', 'edition = "2024"')
+    original.edit(manifest, 'rust-version = "1.63"', 'rust-version = "1.85"')
+    output = xtask(original.root, "header", "--check")
+    manifest.write_text(before)
+    assert "fit the Rust source" in output
+    assert "unsafe(export_name" in (original.root / "build/header/expanded.rs").read_text()
+
+
 def test_a_type_without_fixed_width_is_refused(original, source):
     add_export(
         original,
