@@ -14,7 +14,7 @@ mod ffi;
 
 use ffi::{
     export, export_enum, export_handle, export_struct, handle, write, Bytes, BytesMut, Error,
-    Incoming, LentText, Outgoing, OwnedText, Text,
+    Incoming, Outgoing, OwnedText, Text,
 };
 
 pub const DECIMAL: i32 = 1_000;
@@ -130,7 +130,7 @@ impl Outgoing for Huge {
 
 /// Called with one of everything.
 pub type Report = Option<
-    extern "C" fn(user_data: *mut c_void, text: LentText, real: f64, point: Point, huge: Huge) -> i64,
+    extern "C" fn(user_data: *mut c_void, text: *const u8, real: f64, point: Point, huge: Huge) -> i64,
 >;
 
 /// Answers nothing.
@@ -324,7 +324,7 @@ export! {
     fn hello_pyrust_report(report: Report, user_data: *mut c_void, text: Text) -> i64 {
         let report = report.ok_or_else(|| Error::argument("the callback is NULL"))?;
         let text = CString::new(text.as_str()?).map_err(Error::argument)?;
-        Ok(report(user_data, LentText::new(&text), 0.125, Point { x: 2.5, y: -7 }, Huge::High))
+        Ok(report(user_data, text.as_ptr().cast(), 0.125, Point { x: 2.5, y: -7 }, Huge::High))
     }
 
     fn hello_pyrust_listen(listener: Option<&Listener>, text: Text) -> f64 {
@@ -332,7 +332,7 @@ export! {
         let report = listener.report.ok_or_else(|| Error::argument("the callback is NULL"))?;
         let point = Point { x: -2.5, y: 7 };
         let text = CString::new(text.as_str()?).map_err(Error::argument)?;
-        Ok(report(listener.user_data, LentText::new(&text), 0.5, point, Huge::Most) as f64 * listener.weight)
+        Ok(report(listener.user_data, text.as_ptr().cast(), 0.5, point, Huge::Most) as f64 * listener.weight)
     }
 
     fn hello_pyrust_notice(notice: Notice) -> () {

@@ -37,7 +37,7 @@ use std::mem::MaybeUninit;
 pub use error::{Error, ErrorKind};
 pub use fingerprint::{Abi, Incoming, Outgoing};
 pub use layout::{Exports, Layout, Member};
-pub use types::{Bytes, BytesMut, Handle, LentText, OwnedText, Text};
+pub use types::{Bytes, BytesMut, Handle, OwnedText, Text};
 
 pub use fingerprint::ABI;
 

@@ -84,22 +84,6 @@ impl Outgoing for Text<'_> {
     const FAILED: Self = Text(std::ptr::null(), PhantomData);
 }
 
-/// `const char *`: a text that Rust lends to a callback, for the time of its call. It has
-/// no lifetime, since Rust never reads it again.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub struct LentText(*const c_char);
-
-impl LentText {
-    pub fn new(text: &CStr) -> LentText {
-        LentText(text.as_ptr())
-    }
-}
-
-unsafe impl Abi for LentText {
-    const SHAPE: u64 = <Text<'_>>::SHAPE;
-}
-
 /// `char *`: UTF-8 that ends with NUL and belongs to whoever received it, who gives
 #[doc = concat!(" it back to `", env!("CARGO_CRATE_NAME"), "_text_free`.")]
 #[repr(transparent)]
