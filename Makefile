@@ -44,7 +44,8 @@ endif
 XTASK := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
 BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
 RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
-PYTHON_FILES := python scripts
+HELPERS := rust/xtask/helpers
+PYTHON_FILES := python scripts $(HELPERS)
 
 ##@ Use
 
@@ -96,7 +97,7 @@ matrix: venv ## Print the jobs of CI for TARGETS, as JSON; for GitHub Actions, i
 
 .PHONY: reproduce
 reproduce: sdist wheels ## Build TARGETS and the sdist in a second clone, and compare the bytes
-	$(BIN)/python scripts/reproduce.py $(if $(BACKEND),--backend $(BACKEND)) $(TARGETS)
+	$(BIN)/python $(HELPERS)/reproduce.py $(if $(BACKEND),--backend $(BACKEND)) $(TARGETS)
 
 ##@ Develop
 
@@ -172,7 +173,7 @@ check-tag: venv ## Say what stands against a release (TAG=v1.2.3; REPOSITORY=pyp
 
 .PHONY: rehearse
 rehearse: venv ## Upload dist/ to an index on this machine, and install it from there on every Python
-	$(BIN)/python scripts/rehearse.py $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python $(HELPERS)/rehearse.py $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: gather
 gather: venv ## Judge dist/ as a release, and write build/release: SHA256SUMS, notes, SBOMs
@@ -185,7 +186,7 @@ checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256
 .PHONY: publish
 publish: venv ## Upload dist/, which must be a release (REPOSITORY=testpypi, pypi or an address; DRY_RUN=1)
 	$(XTASK) audit --release
-	$(BIN)/python scripts/publish.py $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
+	$(BIN)/python $(HELPERS)/publish.py $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
 
 .PHONY: github-release
 github-release: ## Make a release on GitHub of what `make gather` left (TAG=v1.2.3; needs gh)
@@ -193,7 +194,7 @@ github-release: ## Make a release on GitHub of what `make gather` left (TAG=v1.2
 
 .PHONY: verify-release
 verify-release: venv ## Build a released VERSION from its tag, and compare the bytes (REPOSITORY=pypi; TARGETS)
-	$(BIN)/python scripts/reproduce.py --release "$$VERSION" --repository "$${REPOSITORY:-pypi}" $(TARGETS)
+	$(BIN)/python $(HELPERS)/reproduce.py --release "$$VERSION" --repository "$${REPOSITORY:-pypi}" $(TARGETS)
 
 ##@ Keep
 

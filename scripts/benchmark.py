@@ -23,9 +23,10 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts/runners"))
+sys.path.insert(0, str(ROOT / "rust/xtask/helpers"))
 
-import common  # noqa: E402
+import process  # noqa: E402
+import project  # noqa: E402
 
 BIN = Path(sys.executable).parent
 MATURIN = "maturin==1.16.0"
@@ -96,7 +97,7 @@ def call(*command, cwd, env, fails=False):
 class Benchmark:
     def __init__(self, folder, names):
         self.root = folder / "project"
-        files = common.git("ls-files", "-z").split("\0")
+        files = project.git("ls-files", "-z").split("\0")
         for name in filter(None, files):
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, self.root / name)
@@ -109,7 +110,7 @@ class Benchmark:
         call("cargo", "build", "--locked", "--manifest-path", manifest, cwd=ROOT, env=os.environ)
         self.changes = 0
         doctor = [self.xtask, "doctor", *names]
-        answer = common.ask(*doctor, cwd=self.root, env=self.env)
+        answer = process.ask(*doctor, cwd=self.root, env=self.env)
         self.from_source = re.findall(r"library's source, for ([\w-]+)", answer)
         for triple in re.findall(r"library(?:'s source,)? for ([\w-]+)", answer):
             cargo = Path("build") / triple / "cargo"

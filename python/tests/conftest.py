@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts/runners"))
+HELPERS = ROOT / "rust/xtask/helpers"
+sys.path.insert(0, str(HELPERS))
 
 import interpreters  # noqa: E402
 from interpreters import EXPECTED, EXTRA  # noqa: E402

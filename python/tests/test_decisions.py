@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 from conftest import (
+    HELPERS,
     HOST_PLATFORM,
     PACKAGE,
     ROOT,
@@ -23,6 +24,9 @@ from conftest import (
     run,
     xtask,
 )
+
+import roots
+from runners import debian
 
 LIBRARY = f"{PACKAGE}/lib/lib{PACKAGE}.so"
 HOST_TRIPLE = "x86_64-unknown-linux-gnu"
@@ -316,14 +320,10 @@ def test_a_target_without_wheels_is_refused(project):
 @pytest.fixture(scope="session")
 def python32(tmp_path_factory):
     """A 32-bit CPython on this 64-bit system, and an environment with setuptools for it."""
-    sys.path.append(str(ROOT / "scripts/runners"))
-    import common
-    import debian
-
     folder = tmp_path_factory.mktemp("python32")
     try:
         root, program, _ = debian.cpython("i386")
-    except common.Skip as skip:
+    except roots.Skip as skip:
         pytest.skip(str(skip))
     debian.native(root, program, folder / "python")
     tool = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder / "packages"]
@@ -405,7 +405,7 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     (c / "declarations.h").write_text(C_HEADER)
     source.write_text(C_SOURCE + "uint32_t hello_pyrust_size_count(void) { return 7; }\n")
     package = project.python / PACKAGE
-    command = [ROOT / "scripts/ffi_module.py", PACKAGE, "0.1.0", "", c / "declarations.h", package]
+    command = [HELPERS / "ffi_module.py", PACKAGE, "0.1.0", "", c / "declarations.h", package]
     run(sys.executable, *command, cwd=tmp_path)
     output = tmp_path / "c/libsize.so"
     project.edit(
@@ -426,7 +426,7 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     area = [sys.executable, "-c", f"import {PACKAGE}; print({PACKAGE}.area(2, 3))"]
     assert run(*area, cwd=tmp_path, env=environment) == "6.0\n"
 
-    layouts = [sys.executable, ROOT / "scripts/layouts.py", installed / PACKAGE, header.name]
+    layouts = [sys.executable, HELPERS / "layouts.py", installed / PACKAGE, header.name]
     check = f'"$@" > {c}/layouts.c && cc -I {c} -c {c}/layouts.c -o {c}/layouts.o'
     shell = ["sh", "-c", check, "sh", *layouts]
     run(*shell, cwd=tmp_path, env=environment)

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 from conftest import (
     BIN,
-    ROOT,
+    HELPERS,
     clean_environment,
     commit,
     git,
@@ -41,9 +41,8 @@ def without_git(folder):
 
 
 def reproduce(project, **options):
-    return run(
-        BIN / "python", "scripts/reproduce.py", "host", cwd=project.root, fails=True, **options
-    )
+    script = project.root / "rust/xtask/helpers/reproduce.py"
+    return run(BIN / "python", script, "host", cwd=project.root, fails=True, **options)
 
 
 def test_git_says_what_belongs_in_the_sdist(project, stray):
@@ -138,7 +137,7 @@ def test_the_users_settings_of_git_change_no_date(project, stray, tmp_path):
 
 def test_a_program_that_a_script_lacks_is_named(tmp_path):
     for call, end in [("run(['absent'])", "Failure"), ("ask('absent')", "error")]:
-        code = f"import common; common.{call}"
-        environment = clean_environment(PYTHONPATH=str(ROOT / "scripts/runners"))
+        code = f"import process; process.{call}"
+        environment = clean_environment(PYTHONPATH=str(HELPERS))
         text = run(BIN / "python", "-c", code, cwd=tmp_path, env=environment, fails=True)
         assert text.strip().endswith(f"{end}: cannot run absent: No such file or directory")

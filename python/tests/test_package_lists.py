@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 
-import common  # of scripts/runners
 import pytest
 from conftest import ROOT, run
+
+import roots
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("apt-get") or not shutil.which("dpkg-deb"),
@@ -47,23 +48,23 @@ def mirror(tmp_path, monkeypatch):
         )
     lists = tmp_path / "sources.list"
     lists.write_text(f"deb [trusted=yes] copy:{mirror} trixie main\n")
-    monkeypatch.setattr(common, "debian_lists", lambda: [lists])
-    monkeypatch.setattr(common, "ROOTS", tmp_path / "roots")
+    monkeypatch.setattr(roots, "debian_lists", lambda: [lists])
+    monkeypatch.setattr(roots, "ROOTS", tmp_path / "roots")
     return lists
 
 
 def test_another_suite_serves_where_one_cannot_be_read(mirror):
-    root = common.debian("tiny", "amd64", ["tiny"], ("trixie", "sid"))
+    root = roots.debian("tiny", "amd64", ["tiny"], ("trixie", "sid"))
     assert (root / "usr/share/tiny").read_text() == "here"
 
 
 def test_the_cause_is_named_for_every_suite(mirror):
-    with pytest.raises(common.Skip, match=r"tiny: .*; sid: E: Unable to locate"):
-        common.debian("tiny", "amd64", ["tiny", "absent"], ("trixie", "sid"))
-    with pytest.raises(common.Skip, match=rf"bring tiny: trixie: E: {DISORDER}") as found:
-        common.debian("tiny", "amd64", ["tiny"], ("trixie",))
+    with pytest.raises(roots.Skip, match=r"tiny: .*; sid: E: Unable to locate"):
+        roots.debian("tiny", "amd64", ["tiny", "absent"], ("trixie", "sid"))
+    with pytest.raises(roots.Skip, match=rf"bring tiny: trixie: E: {DISORDER}") as found:
+        roots.debian("tiny", "amd64", ["tiny"], ("trixie",))
     assert "Unable to locate" not in str(found.value) and "-oAPT" not in str(found.value)
-    assert [path.name for path in common.ROOTS.iterdir()] == ["tiny.lock"]
+    assert [path.name for path in roots.ROOTS.iterdir()] == ["tiny.lock"]
 
 
 def test_an_installation_names_the_list_that_it_lacks(mirror, tmp_path):

@@ -32,9 +32,8 @@ from conftest import (
     xtask,
 )
 
-sys.path.insert(0, str(ROOT / "scripts"))
-import common
 import index
+import roots
 
 ADD_RUST = """export! {
     /// The sum of two numbers, or -1 on an error.
@@ -209,7 +208,7 @@ def shelf(project, wheel, sdist):
     shutil.copy(wheel, project.dist / other)
 
     def publish(repository, *words, env=None, fails=False):
-        script = project.root / "scripts/publish.py"
+        script = project.root / "rust/xtask/helpers/publish.py"
         return run(sys.executable, script, *words, repository, cwd=project.root, env=env,
                    fails=fails)  # fmt: skip
 
@@ -248,7 +247,7 @@ def test_an_upload_that_stopped_goes_on(shelf, sdist, tmp_path):
 def test_a_killed_upload_goes_on(shelf, tmp_path):
     with index.Server(tmp_path / "index") as server:
         env = server_environment(server)
-        command = [sys.executable, shelf.root / "scripts/publish.py", server.url]
+        command = [sys.executable, shelf.root / "rust/xtask/helpers/publish.py", server.url]
         null = subprocess.DEVNULL
         process = subprocess.Popen(command, env=env, start_new_session=True, stdout=null)
         deadline = time.monotonic() + 60
@@ -294,7 +293,7 @@ def test_a_wrong_password_is_told_and_no_password_is_shown(shelf, tmp_path):
 # What twine reads of this user must not lead it elsewhere than where the files are compared.
 BY_NAME = """
 import sys
-sys.path.insert(0, "scripts")
+sys.path.insert(0, "rust/xtask/helpers")
 import index, publish
 index.REPOSITORIES["pypi"] = index.addresses(sys.argv.pop())
 publish.main()
@@ -305,7 +304,7 @@ def test_an_interrupted_upload_says_what_to_do(shelf):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
         url = "http://{}:{}".format(*silent.getsockname())
-        command = [sys.executable, shelf.root / "scripts/publish.py", url]
+        command = [sys.executable, shelf.root / "rust/xtask/helpers/publish.py", url]
         env = clean_environment(no_proxy="127.0.0.1", NO_PROXY="127.0.0.1")
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
             connection, _ = silent.accept()  # closed, it would be an error of the index
@@ -536,7 +535,7 @@ def few_pythons(tmp_path, request):
 
 def rehearsal(project):
     link_tools(project)
-    return [BIN / "python", project.root / "scripts/rehearse.py"]
+    return [BIN / "python", project.root / "rust/xtask/helpers/rehearse.py"]
 
 
 @pytest.mark.slow
@@ -701,8 +700,8 @@ def test_an_upgrade_past_a_wheel_in_pips_cache(
 def test_the_oldest_rust_builds_the_sdist(sdist, tmp_path):
     """The one that `rust-version` names: Debian 12's is of that version."""
     try:
-        root = common.debian("rust", "amd64", ["rustc", "cargo"])
-    except common.Skip as skip:
+        root = roots.debian("rust", "amd64", ["rustc", "cargo"])
+    except roots.Skip as skip:
         pytest.skip(str(skip))
     shutil.unpack_archive(sdist, tmp_path)
     (crate,) = tmp_path.glob("*/rust")

@@ -6,9 +6,11 @@ import shutil
 import time
 import zipfile
 
-import common  # of scripts/runners
 import pytest
 from conftest import PACKAGE, ROOT, xtask
+
+import process
+import roots
 
 # What runs foreign wheels, by the target's short name. Each is of another kind.
 FOREIGN = [
@@ -141,8 +143,8 @@ def test_a_command_that_hangs_is_ended(tmp_path):
     """With what it has started itself."""
     before = time.monotonic()
     script = f"sleep 300 & echo $! > {tmp_path}/pid; wait"
-    with pytest.raises(common.Failure, match="no end after 1 seconds"):
-        common.run(["sh", "-c", script], timeout=1)
+    with pytest.raises(process.Failure, match="no end after 1 seconds"):
+        process.run(["sh", "-c", script], timeout=1)
     assert time.monotonic() - before < 60
     pid = int((tmp_path / "pid").read_text())
     for _ in range(100):
@@ -157,7 +159,7 @@ def test_a_command_that_hangs_is_ended(tmp_path):
 
 
 def test_a_root_is_made_once_and_again_for_another_recipe(tmp_path, monkeypatch):
-    monkeypatch.setattr(common, "ROOTS", tmp_path / "roots")
+    monkeypatch.setattr(roots, "ROOTS", tmp_path / "roots")
     made = []
 
     def make(folder):
@@ -165,15 +167,15 @@ def test_a_root_is_made_once_and_again_for_another_recipe(tmp_path, monkeypatch)
         (folder / "file").write_text(str(len(made)))
 
     for recipe, count in [("a", "1"), ("a", "1"), ("b", "2"), ("b", "2")]:
-        assert (common.cached("name", recipe, make) / "file").read_text() == count
+        assert (roots.cached("name", recipe, make) / "file").read_text() == count
 
     def fail(folder):
-        raise common.Failure("no")
+        raise process.Failure("no")
 
-    with pytest.raises(common.Failure):
-        common.cached("name", "c", fail)
-    assert (common.cached("name", "b", make) / "file").read_text() == "2"
-    assert sorted(path.name for path in common.ROOTS.iterdir()) == ["name", "name.lock"]
+    with pytest.raises(process.Failure):
+        roots.cached("name", "c", fail)
+    assert (roots.cached("name", "b", make) / "file").read_text() == "2"
+    assert sorted(path.name for path in roots.ROOTS.iterdir()) == ["name", "name.lock"]
 
 
 @pytest.mark.slow
@@ -181,10 +183,10 @@ def test_debians_packages_where_another_distribution_runs(tmp_path, monkeypatch)
     """Neither its own sources nor unsigned ones are used."""
     lists = tmp_path / "sources.list"
     lists.write_text("deb http://archive.ubuntu.com/ubuntu jammy main\n")
-    monkeypatch.setattr(common, "debian_lists", lambda: [lists])
-    get = common.apt_get(tmp_path / "apt", "arm64", "bookworm")
-    common.run([*get, "update"])
-    uris = common.run([*get, "--print-uris", "install", "python3-minimal"])
+    monkeypatch.setattr(roots, "debian_lists", lambda: [lists])
+    get = roots.apt_get(tmp_path / "apt", "arm64", "bookworm")
+    process.run([*get, "update"])
+    uris = process.run([*get, "--print-uris", "install", "python3-minimal"])
     assert "_arm64.deb" in uris and "ubuntu" not in uris
     (source,) = (tmp_path / "apt/etc/sources.list.d").iterdir()
     assert "Signed-By: /" in source.read_text()
@@ -211,5 +213,5 @@ def test_a_broken_foreign_wheel_fails(project, target, breakage):
 
 
 def share_roots(project):
-    common.ROOTS.mkdir(exist_ok=True)
-    (project.root / ".roots").symlink_to(common.ROOTS)
+    roots.ROOTS.mkdir(exist_ok=True)
+    (project.root / ".roots").symlink_to(roots.ROOTS)

@@ -10,9 +10,10 @@ import sys
 import time
 import zipfile
 
-import common
 import pytest
 from conftest import CARGO, PACKAGE, ROOT, XTASK, clean_environment, run, xtask
+
+import roots
 
 # Nothing here may reach for a toolchain: rustup asks a closed port.
 CLOSED = {
@@ -446,9 +447,9 @@ def test_a_dll_is_refused(project, foreign, tmp_path):
 def test_gcc_links_no_libgcc_into_a_musl_library(project, foreign, tmp_path):
     """As in the images for musl, whose gcc asks for libgcc_s, which a bare Alpine lacks."""
     environment = foreign("musllinux_x86_64")
-    root = common.debian("musl-amd64", "amd64", ["musl"], ("bookworm", "trixie"))
+    root = roots.debian("musl-amd64", "amd64", ["musl"], ("bookworm", "trixie"))
     # The unwinder of gcc 12 and later calls _dl_find_object where it was compiled for glibc.
-    gcc = common.debian("gcc-11-amd64", "amd64", ["libgcc-11-dev"], keep=["*.a"])
+    gcc = roots.debian("gcc-11-amd64", "amd64", ["libgcc-11-dev"], keep=["*.a"])
     folders = [root / "lib/x86_64-linux-musl", gcc / "usr/lib/gcc/x86_64-linux-gnu/11"]
     program = tmp_path / "musl-gcc"
     options = " ".join(f"-L{folder}" for folder in folders)

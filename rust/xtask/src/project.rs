@@ -189,6 +189,18 @@ print(section.get('command') or section.get('output') or '')
         Ok(command)
     }
 
+    /// The Python program of that name in `helpers/`, run by `.venv`'s Python.
+    pub fn helper(&self, name: &str) -> Result<Command> {
+        let mut command = self.command(self.tool("python")?)?;
+        command.arg(
+            self.root
+                .join("rust/xtask/helpers")
+                .join(name)
+                .with_extension("py"),
+        );
+        Ok(command)
+    }
+
     /// The date of what is packed, in seconds since 1970: SOURCE_DATE_EPOCH, else the time of
     /// the last commit, else [`ZIP_EPOCH`].
     pub fn source_date_epoch(&self) -> Result<u64> {

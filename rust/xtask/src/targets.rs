@@ -28,7 +28,7 @@ pub struct Target {
     /// GitHub's runners that run the library themselves, by name.
     #[serde(default)]
     pub native: Vec<String>,
-    /// The script in scripts/runners/ that runs the wheel elsewhere, and its arguments.
+    /// The file in helpers/runners/ that runs the wheel elsewhere, and its arguments.
     pub runner: Option<String>,
 }
 

@@ -29,13 +29,14 @@ Conventions
 - Every function may be called from any thread.
 ";
 
-/// Stands in the first line of what is generated. scripts/ffi_module.py writes it, too.
+/// Stands in the first line of what is generated. helpers/ffi_module.py writes it, too.
 const MARK: &str = "Generated from rust/src by `make header`";
 
 pub fn run(project: &Project, check: bool) -> Result<()> {
     project.ensure_cargo_builds(
         "header",
-        "write the header yourself; scripts/ffi_module.py makes _ffi.py of its declarations",
+        "write the header yourself; rust/xtask/helpers/ffi_module.py makes _ffi.py of its \
+         declarations",
     )?;
     for path in outputs(project) {
         project.ensure_generated(&path, MARK)?;
@@ -81,9 +82,8 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
 
     let input = folder.join("declarations.h");
     write(&input, &declarations)?;
-    let mut command = project.command(project.tool("python")?)?;
+    let mut command = project.helper("ffi_module")?;
     command
-        .arg(project.root.join("scripts/ffi_module.py"))
         .args([&project.module, &project.version, &fingerprint])
         .args([&input, &folder]);
     run::run(&mut command, &folder.join("log"))?;

@@ -169,7 +169,7 @@ fn inputs(run: &Run, target: &Target, library: &Path) -> Result<String> {
     inputs.text(&sha256(run.sdist)?);
     for path in [
         "rust/xtask/src",
-        "scripts/auditwheel_for.py",
+        "rust/xtask/helpers/auditwheel_for.py",
         "scripts/smoke.py",
         "ci/platforms.toml",
         "ci/requirements.txt",

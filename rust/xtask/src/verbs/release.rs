@@ -192,10 +192,8 @@ fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     let version = &project.version;
     let folder = files::scratch(&project.build("tag"))?;
     let answer = folder.path().join("index.json");
-    let mut command = project.command(project.tool("python")?)?;
-    command
-        .arg(project.root.join("scripts/index.py"))
-        .args([index, &name, version]);
+    let mut command = project.helper("index")?;
+    command.args([index, &name, version]);
     let log = project.build("tag").join("log");
     run::run_to(&mut command, &log, Some(&answer))?;
     let has: BTreeMap<String, String> = serde_json::from_str(&read(&answer)?)?;

@@ -34,8 +34,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     for (name, mark) in outputs {
         project.ensure_generated(&project.root.join(name), mark)?;
     }
-    let mut command = project.command(project.tool("python")?)?;
-    command.arg(project.root.join("scripts/platforms.py"));
+    let mut command = project.helper("platforms")?;
     let folder = project.build("rules");
     let platforms = folder.join("platforms.toml");
     run::run_to(&mut command, &folder.join("log"), Some(&platforms))?;

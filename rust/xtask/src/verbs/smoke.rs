@@ -154,12 +154,9 @@ fn call_runner(
         Some(runner) if !target.is_native(host) => runner,
         _ => "host",
     };
-    let mut words = runner.split_whitespace();
-    let script = format!("scripts/runners/{}.py", words.next().unwrap_or_default());
-    let mut command = project.command(project.tool("python")?)?;
+    let mut command = project.helper("run_wheel")?;
     command
-        .arg(project.root.join(script))
-        .args(words)
+        .args(runner.split_whitespace())
         .arg(wheel)
         .env("TMPDIR", scratch.path());
     let result = run::run_to(&mut command, &log, Some(&out));

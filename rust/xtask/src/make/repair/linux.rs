@@ -15,9 +15,8 @@ pub fn repair(
     repaired: &Path,
     log: &Path,
 ) -> Result<()> {
-    let mut command = project.command(project.tool("python")?)?;
+    let mut command = project.helper("auditwheel_for")?;
     command
-        .arg(project.root.join("scripts/auditwheel_for.py"))
         .args([target.tag(), "repair", "--plat", target.tag()])
         // auditwheel would name the oldest platform whose symbols suffice; the floor in the
         // table is the older bound of what is true.

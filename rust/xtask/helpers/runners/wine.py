@@ -1,4 +1,4 @@
-"""Runs a Windows wheel under wine: `wine.py amd64 WHEEL` or `wine.py win32 WHEEL`.
+"""Runs a Windows wheel under wine: `wine amd64 WHEEL` or `wine win32 WHEEL`.
 
 amd64: in CPythons for Windows, pip chooses the wheel by its tag, among all that lie in its
 folder, and installs it with cffi; then the smoke test runs. win32: PyPI has no CPython of
@@ -19,7 +19,11 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-import common
+import process
+import roots
+from process import Failure
+from roots import Skip
+from runners import checks, protocol
 
 
 class Machine(NamedTuple):
@@ -118,11 +122,11 @@ def start(machine, wine, prefix, *words, cwd=None):
         "WINEPREFIX": str(prefix),
     }
     try:
-        printed = common.run([programs / machine.program, *words], cwd=cwd, env=environment)
+        printed = process.run([programs / machine.program, *words], cwd=cwd, env=environment)
         # The server's last deed is to write the registry.
-        common.run([programs / "wineserver", "--wait"], env=environment)
-    except common.Failure as failure:
-        raise common.Failure(NOISE.sub("", str(failure))) from None
+        process.run([programs / "wineserver", "--wait"], env=environment)
+    except Failure as failure:
+        raise Failure(NOISE.sub("", str(failure))) from None
     finally:
         end_children()
     return NOISE.sub("", printed)
@@ -146,9 +150,9 @@ def end_children():
 
 def unpacked_wine(machine):
     """A folder with wine, and in `prefix` a computer with Windows 10."""
-    common.emulator(machine.architecture)  # says where it can't run
+    roots.emulator(machine.architecture)  # says where it can't run
     name = f"wine-{machine.architecture}"
-    root = common.debian(name, machine.architecture, [machine.package], keep=KEPT)
+    root = roots.debian(name, machine.architecture, [machine.package], keep=KEPT)
 
     def make(folder):
         programs = folder / "lib/wine"
@@ -174,10 +178,8 @@ def unpacked_wine(machine):
         shutil.copy(root / "usr" / machine.mingw / "lib/zlib1.dll", system)
         try:
             start(machine, folder, folder / "prefix", "winecfg", "-v", "win10")
-        except common.Failure as failure:
-            raise common.Skip(
-                f"wine of Debian's {machine.package} does not run: {failure}"
-            ) from None
+        except Failure as failure:
+            raise Skip(f"wine of Debian's {machine.package} does not run: {failure}") from None
         # Hundreds of megabytes are copies.
         bits = machine.libraries.split("-")[0]
         libraries = root / "usr/lib" / machine.libraries / f"wine/{bits}-windows"
@@ -187,8 +189,8 @@ def unpacked_wine(machine):
                 copy.unlink()
                 os.link(library, copy)
 
-    recipe = "\n".join([*common.DEBIAN, *machine, *KEPT, SCRIPT, *OFF])
-    return common.cached(f"windows-{machine.architecture}", recipe, make)
+    recipe = "\n".join([*roots.DEBIAN, *machine, *KEPT, SCRIPT, *OFF])
+    return roots.cached(f"windows-{machine.architecture}", recipe, make)
 
 
 def new_prefix(wine, folder):
@@ -218,13 +220,13 @@ def python(version):
             options = ["--require-hashes", "--no-binary=:all:", "--use-pep517"]
             options += ["--no-build-isolation", f"--dest={scratch}"]
             try:
-                common.run(
+                process.run(
                     [*pip, *options, "-r", scratch / "requirements.txt"],
-                    env=common.environment(PYTHONPATH=str(scratch)),
+                    env=process.environment(PYTHONPATH=str(scratch)),
                     timeout=600,
                 )
-            except common.Failure as failure:
-                raise common.Skip(f"CPython for Windows: pip cannot bring it: {failure}") from None
+            except Failure as failure:
+                raise Skip(f"CPython for Windows: pip cannot bring it: {failure}") from None
             (sdist,) = scratch.glob("*.tar.gz")
             with tarfile.open(sdist) as archive:
                 (data,) = [name for name in archive.getnames() if name.endswith("/data.zip")]
@@ -234,7 +236,7 @@ def python(version):
         # It would keep site-packages out.
         next(folder.glob("python*._pth")).unlink()
 
-    return common.cached(f"python-windows-{version}", PYTHONS[version] + BACKEND, make)
+    return roots.cached(f"python-windows-{version}", PYTHONS[version] + BACKEND, make)
 
 
 def install(wheel, windows, folder):
@@ -244,14 +246,14 @@ def install(wheel, windows, folder):
     `folder`: no path of this machine has to be spelled for Windows.
     """
     (folder / "dist").symlink_to(wheel.parent)
-    (folder / "pip").symlink_to(common.pypi("pip", common.PIP, unpacked=True))
-    shutil.copy(common.SMOKE, folder)
+    (folder / "pip").symlink_to(roots.pypi("pip", roots.PIP, unpacked=True))
+    shutil.copy(checks.SMOKE, folder)
     distribution, release = wheel.name.split("-")[:2]
     commands = ["@echo off", "set TEMP=%CD%", "set TMP=%CD%"]
     for version in PYTHONS:
-        cffi = common.pypi(
+        cffi = roots.pypi(
             f"cffi-win_amd64-{version}",
-            common.pinned("cffi", "pycparser"),
+            roots.pinned("cffi", "pycparser"),
             "--platform=win_amd64",
             f"--python-version={version}",
         )
@@ -268,25 +270,25 @@ def install(wheel, windows, folder):
     (folder / "run.cmd").write_text("\r\n".join([*commands, ""]))
     printed = windows("cmd", "/c", "run.cmd", cwd=folder)
     for version in PYTHONS:
-        common.check_installed(wheel, folder / version / "Lib/site-packages")
+        checks.check_installed(wheel, folder / version / "Lib/site-packages")
     found = re.findall(r" runs on (.+?)\r?$", printed, re.MULTILINE)
     if len(found) != len(PYTHONS):
-        raise common.Failure(f"{len(PYTHONS)} smoke tests should have run:\n{printed}")
+        raise Failure(f"{len(PYTHONS)} smoke tests should have run:\n{printed}")
     return found
 
 
 def run_program(wheel, windows, folder):
     """Runs the C program of 32 bits."""
-    library = common.unpack(wheel, folder / "wheel")
-    program = common.compile_program("x86-windows-gnu", library, folder)
+    library = checks.unpack(wheel, folder / "wheel")
+    program = checks.compile_program("x86-windows-gnu", library, folder)
     shutil.copy(library, folder)
     printed = windows(program.name, cwd=folder)
-    common.check_program(printed, library)
+    checks.check_program(printed, library)
 
 
 def main(platform, wheel):
     if platform not in MACHINES:
-        raise common.Skip(f"{platform}: wine.py knows {', '.join(MACHINES)}")
+        raise Skip(f"{platform}: wine.py knows {', '.join(MACHINES)}")
     machine, wheel = MACHINES[platform], Path(wheel).resolve()
     adopt_orphans()
     wine = unpacked_wine(machine)
@@ -297,12 +299,8 @@ def main(platform, wheel):
         if platform == "amd64":
             pythons = install(wheel, windows, folder)
             for found in pythons:
-                common.report("installed", f"{found} ({release})")
+                protocol.report("installed", f"{found} ({release})")
             return len(pythons)
         run_program(wheel, windows, folder)
-        common.report("functions only", f"rust/tests/program.c ({release}, 32-bit)")
+        protocol.report("functions only", f"rust/tests/program.c ({release}, 32-bit)")
         return 1
-
-
-if __name__ == "__main__":
-    common.main(main)

@@ -28,9 +28,7 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
-sys.path.insert(0, str(Path(__file__).with_name("runners")))
-
-import common
+from process import die_with_parent
 
 # Where twine uploads to, and where pip reads from. (test.)pypi.org have hosts of their own for
 # the former; elsewhere, as in pypiserver and devpi, the latter lies below it.
@@ -125,7 +123,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=common.die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
             )
         try:
             self.wait()

@@ -21,7 +21,6 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import index
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -29,7 +28,9 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+import index
+from project import ROOT
+
 DIST = ROOT / "dist"
 # How long an index may take to show what it was given, in seconds.
 PATIENCE = 60

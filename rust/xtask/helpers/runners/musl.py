@@ -1,4 +1,4 @@
-"""Runs a musllinux wheel: `musl.py ARCHITECTURE WHEEL`, by Debian's name of the architecture.
+"""Runs a musllinux wheel: `musl ARCHITECTURE WHEEL`, by Debian's name of the architecture.
 
 musl itself, from Debian, loads the C program that calls every function. On amd64 a CPython
 that is linked with that musl installs the wheel by pip, which chooses it by its tag among
@@ -15,8 +15,13 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import common
 import ziglang
+
+import process
+import roots
+from process import Failure
+from roots import Skip
+from runners import checks, protocol
 
 # Debian's name of an architecture: zig's target, and the suites that have musl for it.
 TARGETS = {
@@ -47,32 +52,32 @@ def find_loader(architecture):
     https://git.musl-libc.org/cgit/musl/tree/ldso/dynlink.c
     """
     _, suites = TARGETS[architecture]
-    root = common.debian(f"musl-{architecture}", architecture, ["musl"], suites)
+    root = roots.debian(f"musl-{architecture}", architecture, ["musl"], suites)
     (loader,) = root.glob("lib/ld-musl-*.so.1")
     return loader
 
 
 def musl_version(command):
     """musl's version, as text. It prints that when it is called alone, and exits with 1."""
-    done = subprocess.run(command, capture_output=True, timeout=common.TIME_LIMIT, text=True)
+    done = subprocess.run(command, capture_output=True, timeout=process.TIME_LIMIT, text=True)
     found = re.search(r"^Version ((\d+)\.(\d+)\S*)", done.stderr, re.MULTILINE)
     if not found:
-        raise common.Skip(f"{command[-1]} does not say musl's version: {done.stderr}")
+        raise Skip(f"{command[-1]} does not say musl's version: {done.stderr}")
     if tuple(map(int, found.groups()[1:])) < OLDEST:
-        raise common.Skip(f"musl {found.group(1)} is older than {OLDEST}")
+        raise Skip(f"musl {found.group(1)} is older than {OLDEST}")
     return found.group(1)
 
 
 def run_program(architecture, musl, command, wheel, folder):
     """Runs the C program by musl's loader, whose `command` may begin with an emulator."""
-    library = common.unpack(wheel, folder)
+    library = checks.unpack(wheel, folder)
     target, _ = TARGETS[architecture]
-    program = common.compile_program(target, library, folder)
+    program = checks.compile_program(target, library, folder)
     path = ["--library-path", library.parent]
-    printed = common.run([*command, *path, program], env=common.environment())
-    common.check_program(printed, library)
+    printed = process.run([*command, *path, program], env=process.environment())
+    checks.check_program(printed, library)
     by = [f"musl {musl}", *(word.name.removesuffix("-static") for word in command[:-1])]
-    common.report("functions only", f"rust/tests/program.c ({', '.join(by)})")
+    protocol.report("functions only", f"rust/tests/program.c ({', '.join(by)})")
 
 
 def build_python(folder, loader):
@@ -80,12 +85,12 @@ def build_python(folder, loader):
 
     The source is that of Debian's python3.11, and of zlib, which becomes part of it.
     """
-    common.debian_sources("CPython on musl", ["python3.11", "zlib"], folder)
+    roots.debian_sources("CPython on musl", ["python3.11", "zlib"], folder)
     (source,) = folder.glob("Python-*")
     (zlib,) = folder.glob("zlib-*")
     zlib.rename(source / "Modules/zlib")
     zig = Path(ziglang.__file__).parent / "zig"
-    env = common.environment(
+    env = process.environment(
         AR=f"{zig} ar",
         CC=f"{zig} cc -target {TARGETS['amd64'][0]} -dynamic",
         CFLAGS="-fno-sanitize=undefined -w",
@@ -102,7 +107,7 @@ def build_python(folder, loader):
     # By the build system's name CPython knows that the extensions are musl's.
     options = ["--quiet", "--build=x86_64-pc-linux-musl", "--disable-test-modules"]
     options += ["--without-doc-strings", "--without-ensurepip"]
-    common.run(["./configure", *options], cwd=source, env=env, timeout=1200)
+    process.run(["./configure", *options], cwd=source, env=env, timeout=1200)
 
     # The modules become part of the program, as Modules/Setup tells.
     lines = (source / "Modules/Setup.stdlib").read_text().splitlines()
@@ -112,7 +117,7 @@ def build_python(folder, loader):
     lines.append(f"zlib zlibmodule.c {' '.join(files)} -I$(srcdir)/Modules/zlib")
     (source / "Modules/Setup.local").write_text("\n".join(["*static*", *lines, ""]))
     make = ["make", "--silent", f"-j{os.cpu_count()}", "python", "pybuilddir.txt"]
-    common.run(make, cwd=source, env=env, timeout=1200)
+    process.run(make, cwd=source, env=env, timeout=1200)
 
     # `make install` would take minutes: it compiles every module three times.
     library = folder / "lib/python3.11"
@@ -131,44 +136,44 @@ def find_python(loader):
     """The CPython on musl, which is built where that was asked for."""
     recipe = [inspect.getsource(build_python), *MODULES, str(loader), version("ziglang")]
     recipe = "\n".join(recipe)
-    if not common.is_cached(PYTHON, recipe):
+    if not roots.is_cached(PYTHON, recipe):
         if not os.environ.get("SLOW"):
-            raise common.Skip("CPython on musl: SLOW=1 builds it, once, which takes minutes")
+            raise Skip("CPython on musl: SLOW=1 builds it, once, which takes minutes")
         if not shutil.which("make"):
-            raise common.Skip("CPython on musl: make, which builds it, is missing")
+            raise Skip("CPython on musl: make, which builds it, is missing")
 
     def make(folder):
         try:
             build_python(folder, loader)
-        except common.Failure as failure:
-            raise common.Skip(f"CPython on musl: it does not build: {failure}") from None
+        except Failure as failure:
+            raise Skip(f"CPython on musl: it does not build: {failure}") from None
 
-    return common.cached(PYTHON, recipe, make) / "bin/python3"
+    return roots.cached(PYTHON, recipe, make) / "bin/python3"
 
 
 def run_python(musl, python, wheel, folder):
     """Installs the wheel by pip in an environment of the CPython on musl, and runs it."""
-    pip = common.pypi("pip", common.PIP, unpacked=True)
+    pip = roots.pypi("pip", roots.PIP, unpacked=True)
     platform = ["--platform=musllinux_1_2_x86_64", "--python-version=3.11"]
-    cffi = common.pypi("cffi-musl", common.pinned("cffi", "pycparser"), *platform)
+    cffi = roots.pypi("cffi-musl", roots.pinned("cffi", "pycparser"), *platform)
 
     home = folder / "venv"
-    env = common.environment(PIP_CONFIG_FILE=os.devnull, TMPDIR=str(folder))
-    common.run([python, "-m", "venv", "--without-pip", home], env=env)
+    env = process.environment(PIP_CONFIG_FILE=os.devnull, TMPDIR=str(folder))
+    process.run([python, "-m", "venv", "--without-pip", home], env=env)
     python = home / "bin/python"
     with_pip = {**env, "PYTHONPATH": str(pip)}
-    common.install([python], wheel, f"--find-links={cffi}", cwd=folder, env=with_pip)
-    common.check_installed(wheel, home / "lib/python3.11/site-packages")
+    checks.install([python], wheel, f"--find-links={cffi}", cwd=folder, env=with_pip)
+    checks.check_installed(wheel, home / "lib/python3.11/site-packages")
 
-    name = common.smoke(python, cwd=folder, env=env)
-    common.report("installed", f"{name} on musl {musl}")
+    name = checks.smoke(python, cwd=folder, env=env)
+    protocol.report("installed", f"{name} on musl {musl}")
 
 
 def main(architecture, wheel):
     wheel = Path(wheel).resolve()
     if architecture not in TARGETS:
-        raise common.Skip(f"{architecture}: musl.py knows {', '.join(TARGETS)}")
-    emulator = common.emulator(architecture)
+        raise Skip(f"{architecture}: musl.py knows {', '.join(TARGETS)}")
+    emulator = roots.emulator(architecture)
     loader = find_loader(architecture)
     musl = musl_version([*emulator, loader])
     with tempfile.TemporaryDirectory(prefix="musl-") as folder:
@@ -178,12 +183,8 @@ def main(architecture, wheel):
             return 1
         try:
             python = find_python(loader)
-        except common.Skip as skip:
-            common.skipped(str(skip))
+        except Skip as skip:
+            protocol.skipped(str(skip))
             return 1
         run_python(musl, python, wheel, folder)
     return 2
-
-
-if __name__ == "__main__":
-    common.main(main)

@@ -30,13 +30,14 @@ from typing import NamedTuple
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts/runners"))
-
-import common  # noqa: E402
-import index  # noqa: E402
-import interpreters  # noqa: E402
-import publish  # noqa: E402
+import index
+import interpreters
+import process
+import project
+import publish
+from process import Failure
+from project import ROOT
+from runners import checks
 
 BIN = Path(sys.executable).parent
 OLDEST_PIP = "pip==19.3.1"  # knows manylinux2014
@@ -70,7 +71,7 @@ class Rehearsal:
         foreign = "PIP|UV|CARGO|SOURCE_DATE|HELLO_PYRUST|RUSTFLAGS"
         kept = {
             name: value
-            for name, value in common.environment().items()
+            for name, value in process.environment().items()
             if not re.match(foreign, name) or name == "CARGO_HOME"
         }
         path = f"{cargo.folder}{os.pathsep}{os.environ['PATH']}"
@@ -82,7 +83,7 @@ class Rehearsal:
         """Lets a Python's pip install the package by its name."""
         sources = ["--index-url", self.simple, "--find-links", self.needs[name]]
         words = ["install", *sources, "--no-cache-dir", "--no-compile", *options, self.requirement]
-        return common.run([python, "-m", "pip", *words], cwd=self.folder, env=env, timeout=600)
+        return process.run([python, "-m", "pip", *words], cwd=self.folder, env=env, timeout=600)
 
 
 def requires(wheel):
@@ -96,9 +97,9 @@ def prepare(rehearsal, name, python):
     """Downloads what pip needs besides the package, from the index that this machine uses."""
     folder = rehearsal.folder / f"needs {name}"
     requirements = ["setuptools>=44", "wheel", *requires(rehearsal.wheel)]
-    common.run(
+    process.run(
         [python, "-m", "pip", "download", "--quiet", "--dest", folder, *requirements],
-        env=common.environment(),
+        env=process.environment(),
         timeout=600,
     )
     rehearsal.needs[name] = folder
@@ -110,27 +111,27 @@ def platform_of(wheel):
 
 def packages(python):
     code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    return Path(common.run([python, "-c", code]).strip())
+    return Path(process.run([python, "-c", code]).strip())
 
 
 def platform_tags(python):
     """The platforms that the installed package's WHEEL names."""
-    (path,) = packages(python).glob(f"{common.PACKAGE}-*.dist-info/WHEEL")
+    (path,) = packages(python).glob(f"{project.PACKAGE}-*.dist-info/WHEEL")
     return set(re.findall(r"(?m)^Tag: \S+-none-(\S+)", path.read_text()))
 
 
 def check_runs(python):
     """Calls the package's command and its whole API."""
-    command = python.parent / common.NAME
-    printed = common.run([command], env=common.environment())
+    command = python.parent / project.NAME
+    printed = process.run([command], env=process.environment())
     if printed.strip() != "Hello Python from Rust!":
-        raise common.Failure(f"{command.name} printed {printed!r}")
-    common.smoke(python, env=common.environment())
+        raise Failure(f"{command.name} printed {printed!r}")
+    checks.smoke(python, env=process.environment())
 
 
 def from_wheel(rehearsal, python, cargo):
     """What was installed is the wheel, and no other file; cargo stayed out of it."""
-    common.check_installed(rehearsal.wheel, packages(python))
+    checks.check_installed(rehearsal.wheel, packages(python))
     expect(cargo.calls == [], f"cargo was called: {cargo.calls}")
     check_runs(python)
     return "the wheel " + platform_of(rehearsal.wheel), "ran"
@@ -145,14 +146,14 @@ def with_uv(rehearsal, name, python, cargo):
     uv = [BIN / "uv", "pip", "install", "--python", python, "--no-cache", "--no-config"]
     sources = ["--default-index", rehearsal.simple, "--find-links", rehearsal.needs[name]]
     env = rehearsal.environment(cargo)
-    common.run([*uv, *sources, rehearsal.requirement], cwd=rehearsal.folder, env=env, timeout=600)
+    process.run([*uv, *sources, rehearsal.requirement], cwd=rehearsal.folder, env=env, timeout=600)
     return from_wheel(rehearsal, python, cargo)
 
 
 def from_sdist(rehearsal, name, python, cargo):
     """Builds the sdist, with one call of cargo."""
     env = rehearsal.environment(cargo)
-    rehearsal.install(python, name, "--no-binary", common.NAME, env=env)
+    rehearsal.install(python, name, "--no-binary", project.NAME, env=env)
     builds = [call for call in cargo.calls if call.startswith("build ")]
     expect(len(builds) == 1 and " --locked" in builds[0], f"cargo was called with {cargo.calls}")
     (tag,) = platform_tags(python)
@@ -166,15 +167,15 @@ def refused(rehearsal, name, python, cargo):
     env = rehearsal.environment(cargo, CARGO="no-cargo-here")
     try:
         rehearsal.install(python, name, env=env)
-    except common.Failure as failure:
+    except Failure as failure:
         expect(REMEDY in str(failure), f"the error does not help:\n{failure}")
         return "the sdist, and it says which pip sees the wheel", "refused"
-    raise common.Failure("it installed something")
+    raise Failure("it installed something")
 
 
 def expect(condition, message):
     if not condition:
-        raise common.Failure(message)
+        raise Failure(message)
 
 
 def installations(name, version):
@@ -198,21 +199,21 @@ def rehearse(rehearsal, name, path, version, say):
         label = installer
         try:
             python = interpreters.make_environment(
-                lambda *words: common.run(words, env=common.environment()),
+                lambda *words: process.run(words, env=process.environment()),
                 path, version, folder / "environment",
             )  # fmt: skip
             if installer == "uv":
-                label = " ".join(common.run([BIN / "uv", "--version"]).split()[:2])
+                label = " ".join(process.run([BIN / "uv", "--version"]).split()[:2])
             else:
                 upgrade = [python, "-m", "pip", "install", "--quiet", "--upgrade", pip or "pip"]
-                common.run(upgrade, env=common.environment(), timeout=600)
-                label = " ".join(common.run([python, "-m", "pip", "--version"]).split()[:2])
+                process.run(upgrade, env=process.environment(), timeout=600)
+                label = " ".join(process.run([python, "-m", "pip", "--version"]).split()[:2])
             if name not in rehearsal.needs:
                 prepare(rehearsal, name, python)
             cargo = interpreters.Cargo(folder / "cargo")
             row = Row(version, label, *how(rehearsal, name, python, cargo))
         except Exception as failure:  # The others go on.
-            say(str(failure) if isinstance(failure, common.Failure) else repr(failure))
+            say(str(failure) if isinstance(failure, Failure) else repr(failure))
             row = Row(version, label, how.__name__.replace("_", " "), "FAILED")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -224,17 +225,17 @@ def rehearse(rehearsal, name, path, version, say):
 def check_uploads(rehearsal, paths):
     """The index has all of dist/, takes nothing twice, and serves each file to its platform."""
     url, env = rehearsal.server.url, rehearsal.server.environment()
-    command = [sys.executable, ROOT / "scripts/publish.py", url]
+    command = [sys.executable, Path(publish.__file__), url]
     subprocess.run(command, check=True, env=env)
-    again = common.run(command, env=env)
+    again = process.run(command, env=env)
     expect("nothing was uploaded" in again, f"a second upload is not left out:\n{again}")
     twine = [BIN / "twine", "--no-color", "upload", "--non-interactive", "--verbose"]
     try:
-        common.run([*twine, "--repository-url", url, paths[0]], env=env)
-    except common.Failure as failure:
+        process.run([*twine, "--repository-url", url, paths[0]], env=env)
+    except Failure as failure:
         expect("already exists" in str(failure), f"twine failed for another reason:\n{failure}")
     else:
-        raise common.Failure(f"the index took {paths[0].name} twice")
+        raise Failure(f"the index took {paths[0].name} twice")
     wheels = [path for path in paths if path.suffix == ".whl"]
     env = rehearsal.environment(interpreters.Cargo(rehearsal.folder / "none"))
     for path in wheels:
@@ -243,7 +244,7 @@ def check_uploads(rehearsal, paths):
         words = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", folder]
         words += ["--platform", platform_tag, "--index-url", rehearsal.simple]
         pip = [sys.executable, "-m", "pip", "download", *words, rehearsal.requirement]
-        common.run(pip, env=env)
+        process.run(pip, env=env)
         (found,) = folder.iterdir()
         same = found.name == path.name and found.read_bytes() == path.read_bytes()
         expect(same, f"for {platform_tag} pip chose {found.name}")
@@ -269,7 +270,7 @@ def files():
     verbs += [] if wheel_of_this_machine(paths) else ["wheels"]
     if verbs:
         print(f"dist/ lacks what this machine installs: make {' '.join(verbs)}", flush=True)
-        env = common.outside_make()
+        env = process.outside_make()
         for name in ("TARGETS", "BACKEND"):  # of what is rehearsed
             env.pop(name, None)
         subprocess.run(["make", *verbs], cwd=ROOT, check=True, env=env)
@@ -301,7 +302,7 @@ def main():
             rehearsal = Rehearsal(server, folder, wheel_of_this_machine(paths))
             try:
                 check_uploads(rehearsal, paths)
-            except (common.Failure, subprocess.CalledProcessError) as failure:
+            except (Failure, subprocess.CalledProcessError) as failure:
                 sys.exit(f"error: {failure}")
             with ThreadPoolExecutor(options.jobs) as pool:
                 work = [
@@ -313,7 +314,7 @@ def main():
                     rows = [row for done in work for row in done.result()]
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
-                    common.stop()
+                    process.stop()
                     raise
     print()
     rows.insert(0, Row("Python", "installer", "what was chosen", "result"))

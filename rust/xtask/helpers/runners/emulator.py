@@ -1,4 +1,4 @@
-"""Runs a wheel for macOS or ARM64 Windows, no program of which runs here: `emulator.py WHEEL`.
+"""Runs a wheel for macOS or ARM64 Windows, no program of which runs here: `emulator WHEEL`.
 
 An emulated processor executes the library's functions, each slice of a universal2 one.
 """
@@ -7,7 +7,10 @@ import re
 import tempfile
 from pathlib import Path
 
-import common
+import project
+from process import Failure
+from roots import Skip
+from runners import checks, protocol
 
 NAME = "Zo\u00eb \u2603 \U0001f980"
 LATIN1 = b"Zo\xeb\0"
@@ -23,7 +26,7 @@ TAGS = {
 
 def equal(what, found, expected):
     if found != expected:
-        raise common.Failure(f"{what}: {found!r}, not {expected!r}")
+        raise Failure(f"{what}: {found!r}, not {expected!r}")
 
 
 class Library:
@@ -33,17 +36,17 @@ class Library:
         self.machine = machine
 
     def call(self, function, *arguments, bits=64):
-        return self.machine.call(f"{common.PACKAGE}_{function}", *arguments, bits=bits)
+        return self.machine.call(f"{project.PACKAGE}_{function}", *arguments, bits=bits)
 
     def text(self, function, *arguments):
         """The text that a function returns as owned, which is freed."""
         address = self.call(function, *arguments)
         if address not in self.machine.blocks:
-            raise common.Failure(f"{function}: {address:#x} is no allocated text")
+            raise Failure(f"{function}: {address:#x} is no allocated text")
         text = self.machine.string(address).decode("utf-8", "backslashreplace")
         self.call("text_free", address)
         if address in self.machine.blocks:
-            raise common.Failure(f"text_free did not free what {function} returned")
+            raise Failure(f"text_free did not free what {function} returned")
         return text
 
     def check_error(self, kind, part):
@@ -51,7 +54,7 @@ class Library:
         message = self.text("error_take", place)
         equal(f"the kind of the error {message!r}", self.machine.read(place, 1)[0], kind)
         if part not in message:
-            raise common.Failure(f"the error {message!r} does not say {part!r}")
+            raise Failure(f"the error {message!r} does not say {part!r}")
         self.machine.free(place)
         equal("a second error_take", self.call("error_take", 0), 0)
 
@@ -111,17 +114,18 @@ def check(library, abi):
 def main(wheel):
     try:
         import unicorn
-        from machine import MacOS, Windows
+
+        from runners.machine import MacOS, Windows
     except ImportError as error:
-        raise common.Skip(f"{error.name} is missing; `make venv` installs it") from None
+        raise Skip(f"{error.name} is missing; `make venv` installs it") from None
     tag = re.sub(r"_\d+_\d+_", "_", Path(wheel).stem.split("-")[-1])
     if tag not in TAGS:
-        raise common.Skip(f"{tag}: the emulator is for {', '.join(TAGS)}")
+        raise Skip(f"{tag}: the emulator is for {', '.join(TAGS)}")
     with tempfile.TemporaryDirectory(prefix="emulator-") as folder:
-        path = common.unpack(wheel, folder)
+        path = checks.unpack(wheel, folder)
         system = MacOS if tag.startswith("macosx") else Windows
         machines = system.open(path, TAGS[tag])
-        abi = common.expected_abi(path)
+        abi = checks.expected_abi(path)
     for architecture, machine in machines.items():
         library = Library(machine)
         try:
@@ -130,15 +134,11 @@ def main(wheel):
             blocks = len(machine.blocks)
             check(library, abi)
             equal("blocks of memory after a second round", len(machine.blocks), blocks)
-        except common.Failure as failure:
-            raise common.Failure(f"{architecture}: {failure}") from None
+        except Failure as failure:
+            raise Failure(f"{architecture}: {failure}") from None
     for architecture in machines:
         what = f"{architecture} slice" if system is MacOS else architecture
-        common.report("functions only", f"{what} in unicorn {unicorn.__version__}")
+        protocol.report("functions only", f"{what} in unicorn {unicorn.__version__}")
     if not system.panics:
-        common.skipped("a panic in Rust: Windows itself, which is not there, unwinds the stack")
+        protocol.skipped("a panic in Rust: Windows itself, which is not there, unwinds the stack")
     return len(machines)
-
-
-if __name__ == "__main__":
-    common.main(main)

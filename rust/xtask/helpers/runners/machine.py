@@ -11,12 +11,16 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
-import common
 import lief
 import unicorn
 import ziglang
 from unicorn import arm64_const as arm64
 from unicorn import x86_const as x86
+
+import process
+import roots
+from process import Failure
+from roots import Skip
 
 lief.logging.disable()
 
@@ -88,13 +92,13 @@ class Machine:
         try:
             return bytes(self.uc.mem_read(address, min(size, LARGEST)))
         except unicorn.UcError:
-            raise common.Failure(f"it reads {size} bytes at {address:#x}") from None
+            raise Failure(f"it reads {size} bytes at {address:#x}") from None
 
     def write(self, address, content):
         try:
             self.uc.mem_write(address, content)
         except unicorn.UcError:
-            raise common.Failure(f"it writes {len(content)} bytes at {address:#x}") from None
+            raise Failure(f"it writes {len(content)} bytes at {address:#x}") from None
         return address
 
     def word(self, address):
@@ -128,7 +132,7 @@ class Machine:
         """A block, aligned to 16 bytes, at the end of pages of its own: what is beyond it, and
         the block itself once it is freed, is not mapped."""
         if size > LARGEST:
-            raise common.Failure(f"it allocates {size} bytes")
+            raise Failure(f"it allocates {size} bytes")
         pages = round_up(max(size, 1), PAGE)
         self.map(self.next_block, pages, READ | WRITE, bytes([fill]) * pages)
         address = self.next_block + pages - round_up(size, 16)
@@ -145,7 +149,7 @@ class Machine:
 
     def block(self, address):
         if address not in self.blocks:
-            raise common.Failure(f"{address:#x} is not allocated")
+            raise Failure(f"{address:#x} is not allocated")
         return self.blocks[address]
 
     def free(self, address):
@@ -159,7 +163,7 @@ class Machine:
     def stub(self, name, function):
         """An address: what is executed there calls `function(machine, *words)`."""
         if len(self.stubs) == PAGE // STUB_SIZE:
-            raise common.Failure("it imports more functions than machine.py has room for")
+            raise Failure("it imports more functions than machine.py has room for")
         self.stubs.append((name, function))
         return STUBS + (len(self.stubs) - 1) * STUB_SIZE
 
@@ -170,7 +174,7 @@ class Machine:
     def enter_stub(self, _uc, address, _size, _data):
         name, function = self.stubs[(address - STUBS) // STUB_SIZE]
         if not function:
-            raise common.Failure(f"machine.py has no {name}")
+            raise Failure(f"machine.py has no {name}")
         registers = self.processor.arguments[: function.__code__.co_argcount - 1]
         result = function(self, *[self.uc.reg_read(register) for register in registers])
         if result is not None:
@@ -205,11 +209,11 @@ class Machine:
         try:
             uc.emu_start(address, STUBS, timeout=TIME_LIMIT * 1_000_000)
             if uc.reg_read(processor.counter) != STUBS:
-                raise common.Failure(f"no end after {TIME_LIMIT} seconds")
-        except (unicorn.UcError, common.Failure) as error:
+                raise Failure(f"no end after {TIME_LIMIT} seconds")
+        except (unicorn.UcError, Failure) as error:
             what = f"{error}, {self.fault}" if self.fault else error
             said = self.written[2].decode("utf-8", "replace")
-            raise common.Failure(f"{name}: {what}, in {self.place()}\n{said}".strip()) from None
+            raise Failure(f"{name}: {what}, in {self.place()}\n{said}".strip()) from None
         return uc.reg_read(processor.result)
 
     def call(self, name, *arguments, bits=64):
@@ -218,7 +222,7 @@ class Machine:
         An argument is a number, or bytes, which are lent for the call.
         """
         if name not in self.exports:
-            raise common.Failure(f"{name} is not exported")
+            raise Failure(f"{name} is not exported")
         lent, words = [], []
         for argument in arguments:
             if isinstance(argument, bytes):
@@ -236,10 +240,10 @@ def check_file(path, found, expected, ends):
     where the parts of it end."""
     if sorted(found) != sorted(expected):
         wrong, right = " and ".join(sorted(found)), " and ".join(sorted(expected))
-        raise common.Failure(f"{path.name} is for {wrong}, its wheel for {right}")
+        raise Failure(f"{path.name} is for {wrong}, its wheel for {right}")
     size, end = path.stat().st_size, max(ends, default=0)
     if size < end:
-        raise common.Failure(f"{path.name} is cut off: {size} bytes of {end}")
+        raise Failure(f"{path.name} is cut off: {size} bytes of {end}")
 
 
 def nothing(machine):
@@ -251,7 +255,7 @@ def nothing(machine):
 
 
 def abort(machine):
-    raise common.Failure("it gives up")
+    raise Failure("it gives up")
 
 
 def find_unwind_sections(machine, address, result):
@@ -307,7 +311,7 @@ class MacOS(Machine):
         """A machine for each slice of a library, by its architecture."""
         fat = lief.MachO.parse(str(path))  # lief frees the slices with it
         if not fat:
-            raise common.Failure(f"{path.name} is no Mach-O library that can be read")
+            raise Failure(f"{path.name} is no Mach-O library that can be read")
         slices = {slice.header.cpu_type.name.lower(): slice for slice in fat}
         ends = [
             slice.fat_offset + segment.file_offset + segment.file_size
@@ -329,7 +333,7 @@ class MacOS(Machine):
             self.set_words(place, base + (relocation.target if chained else self.word(place)))
         for section in library.sections:
             if section.type.name in ("MOD_INIT_FUNC_POINTERS", "INIT_FUNC_OFFSETS"):
-                raise common.Failure(f"initialisers ({section.name}) are not executed here")
+                raise Failure(f"initialisers ({section.name}) are not executed here")
         sections = {
             section.name: (base + section.virtual_address, section.size)
             for section in library.sections
@@ -362,17 +366,17 @@ def unwinder(architecture):
 
     def make(folder):
         cache = str(folder / "zig")
-        env = common.environment(ZIG_GLOBAL_CACHE_DIR=cache, ZIG_LOCAL_CACHE_DIR=cache)
+        env = process.environment(ZIG_GLOBAL_CACHE_DIR=cache, ZIG_LOCAL_CACHE_DIR=cache)
         zig = [sys.executable, "-m", "ziglang", "c++", *flags, f"-I{source}/include"]
         paths = [source / "src" / name for name in files]
         try:
-            common.run([*zig, *paths, "-o", folder / "libunwind.dylib"], env=env)
-        except common.Failure as failure:
-            raise common.Skip(f"zig cannot build libunwind: {failure}") from None
+            process.run([*zig, *paths, "-o", folder / "libunwind.dylib"], env=env)
+        except Failure as failure:
+            raise Skip(f"zig cannot build libunwind: {failure}") from None
         shutil.rmtree(cache)
 
     recipe = " ".join([importlib.metadata.version("ziglang"), *flags, *files])
-    return common.cached(f"libunwind-{target}", recipe, make) / "libunwind.dylib"
+    return roots.cached(f"libunwind-{target}", recipe, make) / "libunwind.dylib"
 
 
 # Windows
@@ -388,7 +392,7 @@ def write_file(machine, handle, event, routine, context, status, content, size, 
 def run_initialisers(machine, start, end):
     """_initterm and _initterm_e call each address, if it is not NULL, in a list."""
     if any(machine.read(start, end - start)):
-        raise common.Failure("initialisers in C are not executed here")
+        raise Failure("initialisers in C are not executed here")
     return 0
 
 
@@ -450,14 +454,14 @@ class Windows(Machine):
         for start in library.tls.callbacks:
             self.execute("a callback of the loader", start + slide, LIBRARY, 1, 0)
         if not self.execute("DllMain", library.entrypoint + slide, LIBRARY, 1, 0) % 2**32:
-            raise common.Failure("DllMain says that it failed")
+            raise Failure("DllMain says that it failed")
 
     @classmethod
     def open(cls, path, expected):
         """A machine for a DLL, by its architecture."""
         library = lief.PE.parse(str(path))
         if not library:
-            raise common.Failure(f"{path.name} is no DLL that can be read")
+            raise Failure(f"{path.name} is no DLL that can be read")
         name = library.header.machine.name.lower()
         ends = [section.offset + section.sizeof_raw_data for section in library.sections]
         check_file(path, [name], expected, ends)

@@ -1,0 +1,17 @@
+"""Runs a wheel on a machine of the kind that it is for, or on what stands for one.
+
+    run_wheel.py RUNNER [ARGUMENT...] WHEEL
+
+RUNNER is a file of runners/, without its `.py`; runners/protocol.py says what it prints.
+"""
+
+import importlib
+import sys
+
+from runners import protocol
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    name, *arguments = sys.argv[1:]
+    protocol.main(importlib.import_module(f"runners.{name}").main, *arguments)
