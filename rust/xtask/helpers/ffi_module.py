@@ -48,7 +48,7 @@ PRELUDE = (
 )
 
 
-def python_type(node, typedefs, argument):
+def python_type(node: c_ast.Node, typedefs: dict[str, c_ast.Node], argument: bool) -> str:
     """The type that CFFI gives for a C type, or accepts when it is an argument."""
     if isinstance(node, (c_ast.PtrDecl, c_ast.ArrayDecl)):
         target = node.type.type if isinstance(node.type, c_ast.TypeDecl) else None
@@ -68,14 +68,15 @@ def python_type(node, typedefs, argument):
     return "int"  # an enum
 
 
-def stub(declarations):
+def stub(declarations: str) -> str:
     constants = [
         line.split()[1] for line in declarations.splitlines() if line.startswith("#define")
     ]
     code = "".join(
         line for line in declarations.splitlines(keepends=True) if not line.startswith("#")
     )
-    typedefs, functions = {}, []
+    typedefs: dict[str, c_ast.Node] = {}
+    functions: list[c_ast.Decl] = []
     for node in c_parser.CParser().parse(PRELUDE + code).ext:
         for inner in [node.type, getattr(node.type, "type", None)]:
             if isinstance(inner, c_ast.Enum) and inner.values:
@@ -100,10 +101,10 @@ def stub(declarations):
     return STUB + ("".join(lines) or "    pass\n")
 
 
-def main():
-    module, version, abi, source, folder = sys.argv[1:]
+def main() -> None:
+    module, version, abi, source, out_folder = sys.argv[1:]
     declarations = Path(source).read_text()
-    folder = Path(folder)
+    folder = Path(out_folder)
     ffi = cffi.FFI()
     ffi.cdef(declarations)
     ffi.set_source(f"{module}._ffi", None)

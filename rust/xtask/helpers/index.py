@@ -16,19 +16,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 from passlib.apache import HtpasswdFile
 from pypi_simple import (
+    DistributionPackage,
     NoSuchProjectError,
     PyPISimple,
     UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
 )
 
-from process import die_with_parent
+from process import Word, die_with_parent
 
 # Where twine uploads to, and where pip reads from. (test.)pypi.org have hosts of their own for
 # the former; elsewhere, as in pypiserver and devpi, the latter lies below it.
@@ -38,7 +40,7 @@ REPOSITORIES = {
 }
 
 
-def addresses(repository):
+def addresses(repository: str) -> tuple[str, str]:
     """(where uploads go, where the simple API is) of `pypi`, `testpypi` or a URL."""
     if not repository:
         sys.exit("error: name the index: REPOSITORY=testpypi, or pypi, or an address")
@@ -60,7 +62,9 @@ def addresses(repository):
 
 
 @contextlib.contextmanager
-def packages(repository, project, version):
+def packages(
+    repository: str, project: str, version: str
+) -> Iterator[tuple[PyPISimple, list[DistributionPackage]]]:
     """(a client of the index, the files of one version as it describes them): none where the
     index has no such project. Ends the run when the index does not answer."""
     _, simple = addresses(repository)
@@ -79,13 +83,13 @@ def packages(repository, project, version):
         sys.exit(f"error: {simple} cannot be read: {error}")
 
 
-def files(repository, project, version):
+def files(repository: str, project: str, version: str) -> dict[str, str]:
     """{name: SHA-256 in hexadecimal} of the files of one version."""
     with packages(repository, project, version) as (client, found):
         return {package.filename: sha256(client, package) for package in found}
 
 
-def sha256(client, package):
+def sha256(client: PyPISimple, package: DistributionPackage) -> str:
     if "sha256" in package.digests:
         return package.digests["sha256"]
     with tempfile.TemporaryDirectory() as folder:  # pypiserver tells another one by default
@@ -98,13 +102,13 @@ class Server:
     """An index on loopback, pypiserver, for a `with` block. Anybody may read from it; who
     uploads needs the password that `credentials` has, as twine's variables."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         """folder: where the packages are, which need not exist; its log is beside it."""
         self.folder = Path(folder)
         self.log = self.folder.with_suffix(".log")
         self.credentials = {"TWINE_USERNAME": "maintainer", "TWINE_PASSWORD": secrets.token_hex()}
 
-    def __enter__(self):
+    def __enter__(self) -> "Server":
         self.folder.mkdir(exist_ok=True)
         passwords = HtpasswdFile(self.folder.with_suffix(".htpasswd"), new=True)
         passwords.set_password(*self.credentials.values())
@@ -113,7 +117,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
-        command = [Path(sys.executable).with_name("pypi-server"), "run", "--disable-fallback"]
+        command: list[Word] = [Path(sys.executable).with_name("pypi-server"), "run"]
+        command += ["--disable-fallback"]
         command += ["--interface", "127.0.0.1", "--port", str(port), "--hash-algo", "sha256"]
         command += ["--health-endpoint", "/health", "--backend", "simple-dir"]
         command += ["--passwords", passwords.path, "--authenticate", "update", self.folder]
@@ -132,7 +137,7 @@ class Server:
             raise
         return self
 
-    def wait(self):
+    def wait(self) -> None:
         client = requests.Session()
         client.trust_env = False  # a proxy knows no loopback of ours
         for _ in range(300):
@@ -144,18 +149,18 @@ class Server:
             time.sleep(0.1)
         raise RuntimeError(f"pypiserver does not answer at {self.url}:\n{self.log.read_text()}")
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
 
     @property
-    def bypass(self):
+    def bypass(self) -> dict[str, str]:
         """What keeps a proxy from standing between a client and loopback, as variables."""
-        hosts = [os.environ.get(name) for name in ("no_proxy", "NO_PROXY")]
-        hosts = ",".join(filter(None, [*hosts, "127.0.0.1"]))
+        set_ones = [os.environ.get(name) for name in ("no_proxy", "NO_PROXY")]
+        hosts = ",".join(filter(None, [*set_ones, "127.0.0.1"]))
         return {"no_proxy": hosts, "NO_PROXY": hosts}
 
-    def environment(self, **changes):
+    def environment(self, **changes: str) -> dict[str, str]:
         """This environment, with the password."""
         return {**os.environ, **self.bypass, **self.credentials, **changes}
 

@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import process
+from process import Word
 
 # Every Python that a wheel promises to serve. The first ones are missed when they are not
 # there; the others are used when they are.
@@ -26,7 +28,7 @@ print(json.dumps([name, platform.python_implementation() + " " + platform.python
 """
 
 
-def candidates():
+def candidates() -> Iterator[tuple[Path, str | None]]:
     """(path, name) of the programs that may be Pythons; the name is None when it says nothing."""
     pyenv = shutil.which("pyenv")
     folders = []
@@ -51,9 +53,9 @@ def candidates():
             yield folder / "python.exe", None
 
 
-def find():
+def find() -> dict[str, tuple[Path, str]]:
     """{name: (path, "Implementation x.y.z")}: the first program of each name."""
-    found = {}
+    found: dict[str, tuple[Path, str]] = {}
     for path, name in candidates():
         if name not in found and os.access(path, os.X_OK):
             answer = subprocess.run([path, "-c", IDENTIFY], capture_output=True, text=True)
@@ -64,7 +66,7 @@ def find():
     return found
 
 
-def make_environment(run, path, version, folder):
+def make_environment(run: Callable[..., object], path: Word, version: str, folder: Path) -> Path:
     """Makes a fresh virtual environment whose pip knows manylinux2014 tags; returns its
     Python. `run` runs a command."""
     number = tuple(int(part) for part in version.split()[1].split(".")[:2])
@@ -80,7 +82,7 @@ class Cargo:
     """A program `cargo` that writes down its arguments, for a POSIX shell; then the real one
     runs, or it fails. `folder`, which is made, belongs on PATH."""
 
-    def __init__(self, folder, works=True):
+    def __init__(self, folder: Path, works: bool = True) -> None:
         self.folder, self.log = folder, folder / "calls"
         folder.mkdir(exist_ok=True)
         real = shutil.which(os.environ.get("CARGO") or "cargo")
@@ -90,5 +92,5 @@ class Cargo:
         program.chmod(0o755)
 
     @property
-    def calls(self):
+    def calls(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []

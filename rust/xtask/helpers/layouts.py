@@ -9,10 +9,12 @@ includes.
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
-def assertions(ffi, lib):
+def assertions(ffi: Any, lib: Any) -> Iterator[tuple[str, int]]:
     for name in sorted({name for names in ffi.list_types() for name in names}):
         type_ = ffi.typeof(name)
         if type_.kind not in ("struct", "union", "enum") or getattr(type_, "fields", ()) is None:
@@ -28,7 +30,7 @@ def assertions(ffi, lib):
             yield name, value
 
 
-def main():
+def main() -> None:
     package, header = Path(sys.argv[1]).resolve(), sys.argv[2]
     sys.path.insert(0, str(package.parent))
     native = importlib.import_module(f"{package.name}._native")

@@ -6,7 +6,9 @@ here each name stands once, under the first policy that has it.
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import auditwheel.policy
 import ziglang
@@ -22,14 +24,14 @@ MUSL_NEWER = {
 }  # fmt: skip
 
 
-def policies(kind):
+def policies(kind: str) -> dict[tuple[int, ...], dict[str, Any]]:
     """{(2, 17): policy}, from the oldest on"""
     found = json.loads((POLICIES / f"{kind}-policy.json").read_text())
     number = {tuple(map(int, p["name"].split("_")[1:])): p for p in found if p["priority"]}
     return dict(sorted(number.items()))
 
 
-def array(key, names):
+def array(key: str, names: Iterable[str]) -> str:
     lines, line = [f"{json.dumps(key)} = ["], "   "
     for name in sorted(names):
         if len(line) + len(name) > 92:
@@ -39,9 +41,11 @@ def array(key, names):
     return "\n".join([*lines, line, "]"])
 
 
-def added(sets):
+def added(
+    sets: Iterable[tuple[tuple[int, ...], list[str]]],
+) -> Iterator[tuple[str, set[str]]]:
     """Of each set what the ones before lack: [(number, names)]"""
-    known = set()
+    known: set[str] = set()
     for number, names in sets:
         new = set(names) - known
         if new:
@@ -58,16 +62,16 @@ names = set(re.findall(r"^(?:\.|WEAK)\w+ (\w+)$", MUSL.read_text(), re.M))
 print(array("musl_symbols", names - MUSL_NEWER))
 print("\n# By the policy that is the first to have them")
 print("[manylinux_libraries]")
-for number, names in added((n, p["lib_whitelist"]) for n, p in manylinux.items()):
-    print(array(number, names))
+for floor, whitelisted in added((n, p["lib_whitelist"]) for n, p in manylinux.items()):
+    print(array(floor, whitelisted))
 for arch in sorted({arch for policy in manylinux.values() for arch in policy["symbol_versions"]}):
     print(f"\n[symbol_versions.{arch}]")
     sets = []
     for number, policy in manylinux.items():
         versions = policy["symbol_versions"].get(arch, {})
         sets.append((number, [f"{lib}_{v}" for lib, all_ in versions.items() for v in all_]))
-    for number, names in added(sets):
-        print(array(number, names))
+    for floor, needed in added(sets):
+        print(array(floor, needed))
 print("\n# By the architectures that have them")
 print("[windows_libraries]")
 arches = {
@@ -75,7 +79,7 @@ arches = {
     "amd64": dlls.ignore_names_x64,
     "arm64": dlls.ignore_names_arm64,
 }
-groups = {}
+groups: dict[str, set[str]] = {}
 for name in set().union(*arches.values()):
     having = " ".join(arch for arch, names in arches.items() if name in names)
     groups.setdefault(having, set()).add(name)

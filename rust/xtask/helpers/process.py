@@ -58,12 +58,12 @@ def run(
 ) -> str:
     """Runs a command; returns what it printed. Ends it, and all that it started, when it
     fails, is interrupted or takes longer than `timeout` seconds."""
-    command = [str(word) for word in command]
+    words = [str(word) for word in command]
     if STOPPED:
         raise Failure("interrupted")
     try:
         process = subprocess.Popen(
-            command,
+            words,
             cwd=cwd,
             env=env,
             stdin=stdin,
@@ -73,13 +73,13 @@ def run(
             preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
     except OSError as error:
-        raise Failure(f"cannot run {command[0]}: {error.strerror}") from None
+        raise Failure(f"cannot run {words[0]}: {error.strerror}") from None
     RUNNING.add(process)
     try:
         output, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as expired:
         last = last_lines((expired.output or b"").decode("utf-8", "replace"))
-        raise Failure(f"no end after {timeout} seconds: {' '.join(command)}\n{last}") from None
+        raise Failure(f"no end after {timeout} seconds: {' '.join(words)}\n{last}") from None
     finally:
         end(process)
         process.wait()
@@ -89,7 +89,7 @@ def run(
         how = f"exit code {process.returncode}"
         if process.returncode < 0:
             how = signal.Signals(-process.returncode).name
-        raise Failure(f"{how} of {' '.join(command)}\n{last_lines(text)}")
+        raise Failure(f"{how} of {' '.join(words)}\n{last_lines(text)}")
     return text
 
 

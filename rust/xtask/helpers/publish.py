@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from packaging.utils import (
 )
 
 import index
+from process import Word
 from project import ROOT
 
 DIST = ROOT / "dist"
@@ -36,16 +38,16 @@ DIST = ROOT / "dist"
 PATIENCE = 60
 
 
-def distributions():
+def distributions() -> tuple[str, str, list[Path]]:
     """(project, version, [path]) of what is in dist/, wheels first."""
-    found = {}
+    found: dict[tuple[str, str], list[Path]] = {}
     for path in sorted(DIST.glob("*"), key=lambda path: (path.suffix != ".whl", path.name)):
         try:
             parse = parse_wheel_filename if path.suffix == ".whl" else parse_sdist_filename
-            project, version = parse(path.name)[:2]
+            name, number = parse(path.name)[:2]
         except (InvalidWheelFilename, InvalidSdistFilename) as error:
             sys.exit(f"error: dist/{path.name} is not for an index: {error}")
-        found.setdefault((project, str(version)), []).append(path)
+        found.setdefault((name, str(number)), []).append(path)
     if not found:
         sys.exit("error: dist/ is empty: run `make sdist` and `make wheels TARGETS=all`")
     if len(found) > 1:
@@ -55,7 +57,7 @@ def distributions():
     return project, version, paths
 
 
-def compare(repository, project, version, paths):
+def compare(repository: str, project: str, version: str, paths: Sequence[Path]) -> list[Path]:
     """What of `paths` the index lacks; ends the run when it has one with other bytes."""
     has = index.files(repository, project, version)
     missing, wrong = [], []
@@ -74,9 +76,9 @@ def compare(repository, project, version, paths):
     return missing
 
 
-def twine(*words):
+def twine(*words: Word) -> int:
     """Runs twine; returns its exit code."""
-    command = [Path(sys.executable).with_name("twine"), *words]
+    command: list[Word] = [Path(sys.executable).with_name("twine"), *words]
     # To twine these variables come before the name of an index.
     foreign = {"TWINE_REPOSITORY", "TWINE_REPOSITORY_URL"}
     env = {name: value for name, value in os.environ.items() if name not in foreign}
@@ -91,12 +93,13 @@ def twine(*words):
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
+        assert process.stdout
         for line in process.stdout:
             print(line.rstrip(), flush=True)
     return process.returncode
 
 
-def upload(repository, paths):
+def upload(repository: str, paths: Sequence[Path]) -> bool:
     """Whether twine uploaded all of `paths`."""
     words = ["--verbose", "--repository", repository]  # says why the index refuses a file
     if repository not in index.REPOSITORIES:
@@ -108,7 +111,7 @@ def upload(repository, paths):
     return twine("upload", *words, *paths) == 0
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("repository", help="pypi, testpypi, or an address")
     parser.add_argument("--dry-run", action="store_true", help="upload nothing")

@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +36,7 @@ import interpreters
 import process
 import project
 import publish
-from process import Failure
+from process import Failure, Word
 from project import ROOT
 from runners import checks
 
@@ -58,14 +59,14 @@ class Row(NamedTuple):
 class Rehearsal:
     """What all the installations share."""
 
-    def __init__(self, server, folder, wheel):
+    def __init__(self, server: index.Server, folder: Path, wheel: Path) -> None:
         self.server, self.folder, self.wheel = server, folder, wheel
         self.simple = server.url + "simple/"
         self.requirement = "==".join(wheel.name.split("-")[:2])
         # What a build and the package need, of each Python's own; the index has none of it.
-        self.needs = {}
+        self.needs: dict[str, Path] = {}
 
-    def environment(self, cargo, **changes):
+    def environment(self, cargo: interpreters.Cargo, **changes: str) -> dict[str, str]:
         """An environment in which pip finds the rehearsal's index and nothing else, and cargo
         writes down that it was called."""
         foreign = "PIP|UV|CARGO|SOURCE_DATE|HELLO_PYRUST|RUSTFLAGS"
@@ -79,21 +80,21 @@ class Rehearsal:
         kept.update(PIP_CONFIG_FILE=os.devnull, PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
         return {**kept, **changes}
 
-    def install(self, python, name, *options, env):
+    def install(self, python: Path, name: str, *options: str, env: dict[str, str]) -> str:
         """Lets a Python's pip install the package by its name."""
-        sources = ["--index-url", self.simple, "--find-links", self.needs[name]]
+        sources: list[Word] = ["--index-url", self.simple, "--find-links", self.needs[name]]
         words = ["install", *sources, "--no-cache-dir", "--no-compile", *options, self.requirement]
         return process.run([python, "-m", "pip", *words], cwd=self.folder, env=env, timeout=600)
 
 
-def requires(wheel):
+def requires(wheel: Path) -> list[str]:
     """What a wheel's metadata says that it needs."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         return email.message_from_bytes(archive.read(name)).get_all("Requires-Dist", [])
 
 
-def prepare(rehearsal, name, python):
+def prepare(rehearsal: Rehearsal, name: str, python: Path) -> None:
     """Downloads what pip needs besides the package, from the index that this machine uses."""
     folder = rehearsal.folder / f"needs {name}"
     requirements = ["setuptools>=44", "wheel", *requires(rehearsal.wheel)]
@@ -105,22 +106,22 @@ def prepare(rehearsal, name, python):
     rehearsal.needs[name] = folder
 
 
-def platform_of(wheel):
+def platform_of(wheel: Path) -> str:
     return wheel.stem.split("-none-")[1]
 
 
-def packages(python):
+def packages(python: Path) -> Path:
     code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
     return Path(process.run([python, "-c", code]).strip())
 
 
-def platform_tags(python):
+def platform_tags(python: Path) -> set[str]:
     """The platforms that the installed package's WHEEL names."""
     (path,) = packages(python).glob(f"{project.PACKAGE}-*.dist-info/WHEEL")
     return set(re.findall(r"(?m)^Tag: \S+-none-(\S+)", path.read_text()))
 
 
-def check_runs(python):
+def check_runs(python: Path) -> None:
     """Calls the package's command and its whole API."""
     command = python.parent / project.NAME
     printed = process.run([command], env=process.environment())
@@ -129,7 +130,7 @@ def check_runs(python):
     checks.smoke(python, env=process.environment())
 
 
-def from_wheel(rehearsal, python, cargo):
+def from_wheel(rehearsal: Rehearsal, python: Path, cargo: interpreters.Cargo) -> tuple[str, str]:
     """What was installed is the wheel, and no other file; cargo stayed out of it."""
     checks.check_installed(rehearsal.wheel, packages(python))
     expect(cargo.calls == [], f"cargo was called: {cargo.calls}")
@@ -137,20 +138,31 @@ def from_wheel(rehearsal, python, cargo):
     return "the wheel " + platform_of(rehearsal.wheel), "ran"
 
 
-def with_pip(rehearsal, name, python, cargo):
+def with_pip(
+    rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
+) -> tuple[str, str]:
     rehearsal.install(python, name, env=rehearsal.environment(cargo))
     return from_wheel(rehearsal, python, cargo)
 
 
-def with_uv(rehearsal, name, python, cargo):
-    uv = [BIN / "uv", "pip", "install", "--python", python, "--no-cache", "--no-config"]
-    sources = ["--default-index", rehearsal.simple, "--find-links", rehearsal.needs[name]]
+def with_uv(
+    rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
+) -> tuple[str, str]:
+    uv: list[Word] = [BIN / "uv", "pip", "install", "--python", python, "--no-cache", "--no-config"]
+    sources: list[Word] = [
+        "--default-index",
+        rehearsal.simple,
+        "--find-links",
+        rehearsal.needs[name],
+    ]
     env = rehearsal.environment(cargo)
     process.run([*uv, *sources, rehearsal.requirement], cwd=rehearsal.folder, env=env, timeout=600)
     return from_wheel(rehearsal, python, cargo)
 
 
-def from_sdist(rehearsal, name, python, cargo):
+def from_sdist(
+    rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
+) -> tuple[str, str]:
     """Builds the sdist, with one call of cargo."""
     env = rehearsal.environment(cargo)
     rehearsal.install(python, name, "--no-binary", project.NAME, env=env)
@@ -162,7 +174,9 @@ def from_sdist(rehearsal, name, python, cargo):
     return f"the sdist, which cargo built for {tag}", "ran"
 
 
-def refused(rehearsal, name, python, cargo):
+def refused(
+    rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
+) -> tuple[str, str]:
     """A pip that sees no wheel, where there is no cargo, says which pip does."""
     env = rehearsal.environment(cargo, CARGO="no-cargo-here")
     try:
@@ -173,12 +187,16 @@ def refused(rehearsal, name, python, cargo):
     raise Failure("it installed something")
 
 
-def expect(condition, message):
+# Installs the package; returns what was chosen, and what came of it.
+Installation = Callable[[Rehearsal, str, Path, interpreters.Cargo], tuple[str, str]]
+
+
+def expect(condition: bool, message: str) -> None:
     if not condition:
         raise Failure(message)
 
 
-def installations(name, version):
+def installations(name: str, version: str) -> Iterator[tuple[str, str | None, Installation]]:
     """(the installer's name, the pip to install first, what to do) for a Python."""
     number = tuple(int(part) for part in version.split()[1].split(".")[:2])
     yield "pip", None, with_pip
@@ -191,7 +209,9 @@ def installations(name, version):
         yield "pip", TOO_OLD_PIP[name], refused
 
 
-def rehearse(rehearsal, name, path, version, say):
+def rehearse(
+    rehearsal: Rehearsal, name: str, path: Path, version: str, say: Callable[[str], None]
+) -> list[Row]:
     """The rows of one Python."""
     rows = []
     for installer, pip, how in installations(name, version):
@@ -205,7 +225,15 @@ def rehearse(rehearsal, name, path, version, say):
             if installer == "uv":
                 label = " ".join(process.run([BIN / "uv", "--version"]).split()[:2])
             else:
-                upgrade = [python, "-m", "pip", "install", "--quiet", "--upgrade", pip or "pip"]
+                upgrade: list[Word] = [
+                    python,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--upgrade",
+                    pip or "pip",
+                ]
                 process.run(upgrade, env=process.environment(), timeout=600)
                 label = " ".join(process.run([python, "-m", "pip", "--version"]).split()[:2])
             if name not in rehearsal.needs:
@@ -222,14 +250,14 @@ def rehearse(rehearsal, name, path, version, say):
     return rows
 
 
-def check_uploads(rehearsal, paths):
+def check_uploads(rehearsal: Rehearsal, paths: Sequence[Path]) -> None:
     """The index has all of dist/, takes nothing twice, and serves each file to its platform."""
     url, env = rehearsal.server.url, rehearsal.server.environment()
-    command = [sys.executable, Path(publish.__file__), url]
+    command = [sys.executable, publish.__file__, url]
     subprocess.run(command, check=True, env=env)
     again = process.run(command, env=env)
     expect("nothing was uploaded" in again, f"a second upload is not left out:\n{again}")
-    twine = [BIN / "twine", "--no-color", "upload", "--non-interactive", "--verbose"]
+    twine: list[Word] = [BIN / "twine", "--no-color", "upload", "--non-interactive", "--verbose"]
     try:
         process.run([*twine, "--repository-url", url, paths[0]], env=env)
     except Failure as failure:
@@ -241,7 +269,7 @@ def check_uploads(rehearsal, paths):
     for path in wheels:
         folder = rehearsal.folder / "downloaded"
         platform_tag = platform_of(path).split(".")[-1]
-        words = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", folder]
+        words = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder)]
         words += ["--platform", platform_tag, "--index-url", rehearsal.simple]
         pip = [sys.executable, "-m", "pip", "download", *words, rehearsal.requirement]
         process.run(pip, env=env)
@@ -252,7 +280,7 @@ def check_uploads(rehearsal, paths):
     print(f"pip chooses each of {len(wheels)} wheels for its platform")
 
 
-def wheel_of_this_machine(paths):
+def wheel_of_this_machine(paths: Sequence[Path]) -> Path | None:
     """The wheel that pip would choose here, as the tags' specification has it."""
     order = {str(tag): number for number, tag in enumerate(sys_tags())}
     best = {}
@@ -263,7 +291,7 @@ def wheel_of_this_machine(paths):
     return best[min(best)] if best else None
 
 
-def files():
+def files() -> list[Path]:
     """The paths in dist/, which are made where this machine has nothing to install."""
     paths = sorted((ROOT / "dist").glob("*"))
     verbs = [] if any(path.name.endswith(".tar.gz") for path in paths) else ["sdist"]
@@ -277,7 +305,7 @@ def files():
     return publish.distributions()[2]
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Pythons at a time")
     options = parser.parse_args()
@@ -287,7 +315,7 @@ def main():
     begin = time.monotonic()
     lock = threading.Lock()
 
-    def say(text):
+    def say(text: str) -> None:
         with lock:
             print(text, flush=True)
 
@@ -295,11 +323,14 @@ def main():
         paths = files()
     except subprocess.CalledProcessError as error:
         sys.exit(f"error: {' '.join(error.cmd)} failed, see above")
+    wheel = wheel_of_this_machine(paths)
+    if not wheel:
+        sys.exit("error: dist/ has no wheel for this machine")
     found = interpreters.find()
-    with tempfile.TemporaryDirectory(prefix="rehearsal ") as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="rehearsal ") as temporary:
+        folder = Path(temporary)
         with index.Server(folder / "index") as server:
-            rehearsal = Rehearsal(server, folder, wheel_of_this_machine(paths))
+            rehearsal = Rehearsal(server, folder, wheel)
             try:
                 check_uploads(rehearsal, paths)
             except (Failure, subprocess.CalledProcessError) as failure:

@@ -28,7 +28,7 @@ from project import ROOT
 LONG_AGO = 1_000_000_000  # seconds since 1970
 
 
-def build_elsewhere(clone, targets, backend, tag=None):
+def build_elsewhere(clone: Path, targets: list[str], backend: str, tag: str | None = None) -> None:
     """Clones the commit, or that of a tag, and builds the sdist and the targets' wheels there."""
     words = ["--branch", tag, "-c", "advice.detachedHead=false"] if tag else []
     subprocess.run(
@@ -55,7 +55,7 @@ def build_elsewhere(clone, targets, backend, tag=None):
 PYTHON = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
 
 
-def contents(path):
+def contents(path: Path) -> list[tuple[str, str]]:
     """The members of an archive, in their order: [(name, hash of all that is said of it)]"""
     found = []
     if path.suffix == ".whl":
@@ -65,14 +65,14 @@ def contents(path):
                 found.append((info.filename, facts, archive.read(info)))
     else:
         with tarfile.open(path) as archive:
-            for info in archive:
-                facts = repr(sorted(info.get_info().items()))
-                file = archive.extractfile(info)
-                found.append((info.name, facts, file.read() if file else b""))
+            for member in archive:
+                facts = repr(sorted(member.get_info().items()))
+                file = archive.extractfile(member)
+                found.append((member.name, facts, file.read() if file else b""))
     return [(name, facts + hashlib.sha256(data).hexdigest()) for name, facts, data in found]
 
 
-def difference(one, other):
+def difference(one: Path, other: Path) -> str | None:
     """What differs in two archives; None when they have the same bytes."""
     if one.read_bytes() == other.read_bytes():
         return None
@@ -84,7 +84,7 @@ def difference(one, other):
     return ", ".join(names) or "the order of the members, or how they are packed"
 
 
-def compare(folder, other):
+def compare(folder: Path, other: Path) -> int:
     """Prints a row for each file of `other`. How many differ from those in `folder`?"""
     differ = 0
     files = sorted(other.iterdir())
@@ -100,7 +100,7 @@ def compare(folder, other):
     return differ
 
 
-def download(version, repository, folder):
+def download(version: str, repository: str, folder: Path) -> None:
     """Downloads what an index has of a version of the project."""
     with index.packages(repository, project.NAME, version) as (client, found):
         if not found:
@@ -109,16 +109,17 @@ def download(version, repository, folder):
             client.download_package(package, folder / package.filename)
 
 
-def compiler(wheel):
+def compiler(wheel: Path) -> str | None:
     """The version of Rust that a wheel's SBOM names."""
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             if name.endswith(".cdx.json"):
                 components = json.loads(archive.read(name))["components"]
                 return next((c["version"] for c in components if c["name"] == "rust-std"), None)
+    return None
 
 
-def check_compiler(folder):
+def check_compiler(folder: Path) -> None:
     """Ends the run when the wheels are another compiler's than the one here."""
     rustc = os.environ.get("RUSTC", "rustc")
     here = process.ask(rustc, "--version", cwd=ROOT / "rust").split()[1]
@@ -131,7 +132,7 @@ def check_compiler(folder):
             )
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("targets", nargs="+", metavar="TARGET")
     parser.add_argument("--backend", default="", help="what calls cargo, as in `make wheels`")

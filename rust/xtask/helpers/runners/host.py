@@ -9,14 +9,14 @@ from pathlib import Path
 
 import interpreters
 import process
-from process import Failure
+from process import Failure, Word
 from runners import checks, protocol
 
 
-def run_in(wheel, path, version, folder):
+def run_in(wheel: Path, path: Path, version: str, folder: Path) -> None:
     env = process.environment(PIP_NO_COMPILE="1")
 
-    def run(*command):
+    def run(*command: Word) -> str:
         return process.run(command, cwd=folder, env=env)
 
     python = interpreters.make_environment(run, path, version, folder / "environment")
@@ -27,8 +27,8 @@ def run_in(wheel, path, version, folder):
     protocol.report("installed", version)
 
 
-def main(wheel):
-    wheel = Path(wheel).resolve()
+def main(path: str) -> int:
+    wheel = Path(path).resolve()
     found = interpreters.find()
     for name in interpreters.EXPECTED + interpreters.EXTRA:
         if name in found:

@@ -8,8 +8,9 @@ parameters. To call one that stands in neither is an error.
 import importlib.metadata
 import shutil
 import sys
-from collections import namedtuple
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import lief
 import unicorn
@@ -35,46 +36,75 @@ TIME_LIMIT = 10  # for one function, in seconds
 READ, WRITE, EXECUTE = unicorn.UC_PROT_READ, unicorn.UC_PROT_WRITE, unicorn.UC_PROT_EXEC
 JUNK = 0xA5  # what fresh memory is full of
 
+
 # unicorn's numbers for a kind of processor and for the registers of its C calling convention,
 # and the instruction that returns. x86 has the return address on the stack, not in a register.
-Processor = namedtuple("Processor", "kind arguments result stack counter link ret")
+class Processor(NamedTuple):
+    kind: tuple[int, int]
+    arguments: list[int]
+    result: int
+    stack: int
+    counter: int
+    link: int | None
+    ret: bytes
+
+
 PROCESSORS = {
     "arm64": Processor(
         (unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM),
         [getattr(arm64, f"UC_ARM64_REG_X{number}") for number in range(8)],
-        *[getattr(arm64, f"UC_ARM64_REG_{name}") for name in ("X0", "SP", "PC", "LR")],
+        arm64.UC_ARM64_REG_X0,
+        arm64.UC_ARM64_REG_SP,
+        arm64.UC_ARM64_REG_PC,
+        arm64.UC_ARM64_REG_LR,
         b"\xc0\x03\x5f\xd6",
     ),
     "x86_64": Processor(
         (unicorn.UC_ARCH_X86, unicorn.UC_MODE_64),
         [getattr(x86, f"UC_X86_REG_{name}") for name in ("RDI", "RSI", "RDX", "RCX", "R8", "R9")],
-        *[getattr(x86, f"UC_X86_REG_{name}") for name in ("RAX", "RSP", "RIP")],
+        x86.UC_X86_REG_RAX,
+        x86.UC_X86_REG_RSP,
+        x86.UC_X86_REG_RIP,
         None,
         b"\xc3",
     ),
 }
 
 
-def round_up(number, step):
+def round_up(number: int, step: int) -> int:
     return -(-number // step) * step
+
+
+def text(name: str | bytes) -> str:
+    """A name as lief reads it: bytes where they are no UTF-8."""
+    return name if isinstance(name, str) else name.decode("utf-8", "replace")
+
+
+# What a library imports, in Python: it gets the machine and as many words as it has parameters,
+# and returns a word or nothing.
+Function = Callable[..., int | None]
 
 
 class Machine:
     """A processor, its memory, and the calls from Python to a library and back."""
 
-    def __init__(self, architecture, model, imports):
+    panics: bool  # whether the unwinder that a panic needs is there
+
+    def __init__(self, architecture: str, model: int, imports: dict[str, Function]) -> None:
         self.processor = PROCESSORS[architecture]
         self.uc = unicorn.Uc(*self.processor.kind)
         self.uc.ctl_set_cpu_model(model)
         if architecture == "x86_64":
             self.uc.reg_write(x86.UC_X86_REG_CR4, 0x600)  # SSE, which a system switches on
         self.imports = imports
-        self.exports = {}  # addresses, by name
-        self.stubs = [("the caller", None)]  # where a call from Python returns to
-        self.blocks = {}  # what is allocated, by address: its pages and its own size
+        self.exports: dict[str, int] = {}  # addresses, by name
+        # Where a call from Python returns to.
+        self.stubs: list[tuple[str, Function | None]] = [("the caller", None)]
+        # What is allocated, by address: its pages and its own size.
+        self.blocks: dict[int, tuple[int, int, int]] = {}
         self.next_block = HEAP
         self.written = {1: b"", 2: b""}  # to standard output and standard error
-        self.fault = None
+        self.fault: str | None = None
         stub = self.processor.ret.ljust(STUB_SIZE, b"\0")
         self.map(STUBS, PAGE, READ | EXECUTE, stub * (PAGE // STUB_SIZE))
         self.map(STACK, STACK_SIZE, READ | WRITE)
@@ -83,52 +113,52 @@ class Machine:
 
     # Memory
 
-    def map(self, address, size, protection, content=b""):
+    def map(self, address: int, size: int, protection: int, content: bytes = b"") -> None:
         size = round_up(size, PAGE)
         self.uc.mem_map(address, size, protection)
         self.uc.mem_write(address, content[:size])
 
-    def read(self, address, size):
+    def read(self, address: int, size: int) -> bytes:
         try:
             return bytes(self.uc.mem_read(address, min(size, LARGEST)))
         except unicorn.UcError:
             raise Failure(f"it reads {size} bytes at {address:#x}") from None
 
-    def write(self, address, content):
+    def write(self, address: int, content: bytes) -> int:
         try:
             self.uc.mem_write(address, content)
         except unicorn.UcError:
             raise Failure(f"it writes {len(content)} bytes at {address:#x}") from None
         return address
 
-    def word(self, address):
+    def word(self, address: int) -> int:
         return int.from_bytes(self.read(address, 8), "little")
 
-    def set_words(self, address, *words):
+    def set_words(self, address: int, *words: int) -> None:
         self.write(address, b"".join((word % 2**64).to_bytes(8, "little") for word in words))
 
-    def string(self, address):
+    def string(self, address: int) -> bytes:
         """The bytes before the next NUL."""
         end = address
         while self.read(end, 1) != b"\0":
             end += 1
         return self.read(address, end - address)
 
-    def copy(self, target, source, size):
+    def copy(self, target: int, source: int, size: int) -> int:
         return self.write(target, self.read(source, size))
 
-    def clear(self, address, size):
+    def clear(self, address: int, size: int) -> int:
         return self.write(address, bytes(min(size, LARGEST)))
 
-    def compare(self, one, other, size):
-        one, other = self.read(one, size), self.read(other, size)
-        return (one > other) - (one < other)
+    def compare(self, one: int, other: int, size: int) -> int:
+        ours, theirs = self.read(one, size), self.read(other, size)
+        return (ours > theirs) - (ours < theirs)
 
-    def print(self, stream, address, size):
+    def print(self, stream: int, address: int, size: int) -> int:
         self.written[stream % 2**32] += self.read(address, size)
         return size
 
-    def allocate(self, size, fill=JUNK):
+    def allocate(self, size: int, fill: int = JUNK) -> int:
         """A block, aligned to 16 bytes, at the end of pages of its own: what is beyond it, and
         the block itself once it is freed, is not mapped."""
         if size > LARGEST:
@@ -140,19 +170,19 @@ class Machine:
         self.next_block += pages + PAGE
         return address
 
-    def reallocate(self, old, size):
+    def reallocate(self, old: int, size: int) -> int:
         new = self.allocate(size)
         if old:
             self.copy(new, old, min(size, self.block(old)[2]))
             self.free(old)
         return new
 
-    def block(self, address):
+    def block(self, address: int) -> tuple[int, int, int]:
         if address not in self.blocks:
             raise Failure(f"{address:#x} is not allocated")
         return self.blocks[address]
 
-    def free(self, address):
+    def free(self, address: int) -> None:
         if address:
             start, pages, _ = self.block(address)
             self.uc.mem_unmap(start, pages)
@@ -160,18 +190,18 @@ class Machine:
 
     # Calls
 
-    def stub(self, name, function):
+    def stub(self, name: str, function: Function | None) -> int:
         """An address: what is executed there calls `function(machine, *words)`."""
         if len(self.stubs) == PAGE // STUB_SIZE:
             raise Failure("it imports more functions than machine.py has room for")
         self.stubs.append((name, function))
         return STUBS + (len(self.stubs) - 1) * STUB_SIZE
 
-    def imported(self, name):
+    def imported(self, name: str) -> int:
         """The address of what the library imports by a name."""
         return self.exports.get(name) or self.stub(name, self.imports.get(name))
 
-    def enter_stub(self, _uc, address, _size, _data):
+    def enter_stub(self, _uc: unicorn.Uc, address: int, _size: int, _data: object) -> None:
         name, function = self.stubs[(address - STUBS) // STUB_SIZE]
         if not function:
             raise Failure(f"machine.py has no {name}")
@@ -180,20 +210,22 @@ class Machine:
         if result is not None:
             self.uc.reg_write(self.processor.result, result % 2**64)
 
-    def note_fault(self, _uc, _access, address, size, _value, _data):
+    def note_fault(
+        self, _uc: unicorn.Uc, _access: int, address: int, size: int, _value: int, _data: object
+    ) -> bool:
         self.fault = f"{size} bytes at {address:#x}"
         return False
 
-    def place(self):
+    def place(self) -> str:
         """Where the processor stands, as text."""
-        address = self.uc.reg_read(self.processor.counter)
+        address: int = self.uc.reg_read(self.processor.counter)
         if STUBS <= address < STUBS + len(self.stubs) * STUB_SIZE:
             return self.stubs[(address - STUBS) // STUB_SIZE][0]
         if LIBRARY <= address < UNWINDER:
             return f"pc {address - LIBRARY:#x} of the library"
         return f"pc {address:#x}"
 
-    def execute(self, name, address, *words):
+    def execute(self, name: str, address: int, *words: int) -> int:
         """Calls what is at an address; returns the result, a word."""
         processor, uc = self.processor, self.uc
         for register, word in zip(processor.arguments, words):
@@ -214,9 +246,10 @@ class Machine:
             what = f"{error}, {self.fault}" if self.fault else error
             said = self.written[2].decode("utf-8", "replace")
             raise Failure(f"{name}: {what}, in {self.place()}\n{said}".strip()) from None
-        return uc.reg_read(processor.result)
+        result: int = uc.reg_read(processor.result)
+        return result
 
-    def call(self, name, *arguments, bits=64):
+    def call(self, name: str, *arguments: int | bytes, bits: int = 64) -> int:
         """Calls an exported function; returns its result as a signed number of so many bits.
 
         An argument is a number, or bytes, which are lent for the call.
@@ -229,13 +262,13 @@ class Machine:
                 argument = self.write(self.allocate(len(argument)), argument)
                 lent.append(argument)
             words.append(argument)
-        result = self.execute(name, self.exports[name], *words) % 2**bits
+        result = self.execute(name, self.exports[name], *words) % (1 << bits)
         for address in lent:
             self.free(address)
-        return result - 2**bits if result >> (bits - 1) else result
+        return result - (1 << bits) if result >> (bits - 1) else result
 
 
-def check_file(path, found, expected, ends):
+def check_file(path: Path, found: Iterable[str], expected: list[str], ends: Iterable[int]) -> None:
     """Compares a library's architectures with those of its wheel, and the size of its file with
     where the parts of it end."""
     if sorted(found) != sorted(expected):
@@ -246,7 +279,7 @@ def check_file(path, found, expected, ends):
         raise Failure(f"{path.name} is cut off: {size} bytes of {end}")
 
 
-def nothing(machine):
+def nothing(machine: Machine) -> int:
     """For locks and their like: there is one thread, and it never ends."""
     return 0
 
@@ -254,11 +287,11 @@ def nothing(machine):
 # macOS
 
 
-def abort(machine):
+def abort(machine: Machine) -> None:
     raise Failure("it gives up")
 
 
-def find_unwind_sections(machine, address, result):
+def find_unwind_sections(machine: "MacOS", address: int, result: int) -> int:
     """Fills a `dyld_unwind_sections`: the image that holds the address, then start and size of
     its `__eh_frame` and of its `__unwind_info`. llvm-project: libunwind/src/AddressSpace.hpp"""
     for base, size, sections in machine.images:
@@ -271,7 +304,7 @@ def find_unwind_sections(machine, address, result):
 # By their names in C.
 LOCKS = """mutex_init mutex_lock mutex_unlock mutexattr_destroy mutexattr_init mutexattr_settype
 rwlock_rdlock rwlock_unlock"""
-LIBSYSTEM = {
+LIBSYSTEM: dict[str, Function] = {
     "__bzero": Machine.clear,
     "_dyld_find_unwind_sections": find_unwind_sections,
     "_tlv_atexit": nothing,
@@ -299,15 +332,17 @@ class MacOS(Machine):
     MODELS = {"arm64": arm64.UC_CPU_ARM64_MAX, "x86_64": x86.UC_CPU_X86_PENRYN}
     panics = True
 
-    def __init__(self, architecture, library):
+    def __init__(self, architecture: str, library: lief.MachO.Binary) -> None:
         super().__init__(architecture, self.MODELS[architecture], LIBSYSTEM)
-        self.images = []
+        self.images: list[tuple[int, int, list[int]]] = []
         fat = lief.MachO.parse(str(unwinder(architecture)))
-        self.exports = self.load(fat.at(0), UNWINDER)
+        image = fat and fat.at(0)
+        assert image
+        self.exports = self.load(image, UNWINDER)
         self.exports = self.load(library, LIBRARY)
 
     @classmethod
-    def open(cls, path, expected):
+    def open(cls, path: Path, expected: list[str]) -> dict[str, Machine]:
         """A machine for each slice of a library, by its architecture."""
         fat = lief.MachO.parse(str(path))  # lief frees the slices with it
         if not fat:
@@ -321,19 +356,22 @@ class MacOS(Machine):
         check_file(path, slices, expected, ends)
         return {name: cls(name, slice) for name, slice in slices.items()}
 
-    def load(self, library, base):
+    def load(self, library: lief.MachO.Binary, base: int) -> dict[str, int]:
         """Maps a library whose own addresses begin with 0; returns what it exports."""
         for segment in library.segments:
             protection = int(segment.init_protection)  # Apple's bits are unicorn's
             start, content = base + segment.virtual_address, bytes(segment.content)
             self.map(start, segment.virtual_size, protection, content)
         for relocation in library.relocations:
-            chained = isinstance(relocation, lief.MachO.RelocationFixup)
             place = base + relocation.address
-            self.set_words(place, base + (relocation.target if chained else self.word(place)))
+            if isinstance(relocation, lief.MachO.RelocationFixup):  # a chained one
+                target = relocation.target
+            else:
+                target = self.word(place)
+            self.set_words(place, base + target)
         for section in library.sections:
             if section.type.name in ("MOD_INIT_FUNC_POINTERS", "INIT_FUNC_OFFSETS"):
-                raise Failure(f"initialisers ({section.name}) are not executed here")
+                raise Failure(f"initialisers ({text(section.name)}) are not executed here")
         sections = {
             section.name: (base + section.virtual_address, section.size)
             for section in library.sections
@@ -344,18 +382,19 @@ class MacOS(Machine):
             start, end = values[0][0], sum(values[-1])
             variables = self.copy(self.allocate(end - start), start, end - start)
         for binding in library.bindings:
-            place, name = base + binding.address, binding.symbol.name
-            name = name.removeprefix("_").split("$")[0]
+            assert binding.symbol
+            place = base + binding.address
+            name = text(binding.symbol.name).removeprefix("_").split("$")[0]
             self.set_words(place, self.imported(name) + binding.addend)
             if name == "_tlv_bootstrap":
                 self.set_words(place + 8, variables)
         unwind = [*sections.get("__eh_frame", (0, 0)), *sections.get("__unwind_info", (0, 0))]
         self.images.append((base, library.virtual_size, unwind))
         exported = library.exported_symbols
-        return {symbol.name.removeprefix("_"): base + symbol.value for symbol in exported}
+        return {text(symbol.name).removeprefix("_"): base + symbol.value for symbol in exported}
 
 
-def unwinder(architecture):
+def unwinder(architecture: str) -> Path:
     """The path of LLVM's libunwind, of which macOS has a fork. zig brings the source."""
     source = Path(ziglang.__file__).parent / "lib/libunwind"
     files = ["libunwind.cpp", "UnwindLevel1.c", "UnwindLevel1-gcc-ext.c"]
@@ -364,7 +403,7 @@ def unwinder(architecture):
     flags = ["-target", target, "-shared", "-O1", "-s", "-DNDEBUG", "-D_LIBUNWIND_IS_NATIVE_ONLY"]
     flags += ["-fno-exceptions", "-fno-rtti", "-funwind-tables", "-nostdlib++"]
 
-    def make(folder):
+    def make(folder: Path) -> None:
         cache = str(folder / "zig")
         env = process.environment(ZIG_GLOBAL_CACHE_DIR=cache, ZIG_LOCAL_CACHE_DIR=cache)
         zig = [sys.executable, "-m", "ziglang", "c++", *flags, f"-I{source}/include"]
@@ -382,14 +421,24 @@ def unwinder(architecture):
 # Windows
 
 
-def write_file(machine, handle, event, routine, context, status, content, size, offset):
+def write_file(
+    machine: Machine,
+    handle: int,
+    event: int,
+    routine: int,
+    context: int,
+    status: int,
+    content: int,
+    size: int,
+    offset: int,
+) -> int:
     """NtWriteFile. Its status, an IO_STATUS_BLOCK: 0 for success, and the bytes written."""
     size = machine.print(handle, content, size % 2**32)
     machine.set_words(status, 0, size)
     return 0
 
 
-def run_initialisers(machine, start, end):
+def run_initialisers(machine: Machine, start: int, end: int) -> int:
     """_initterm and _initterm_e call each address, if it is not NULL, in a list."""
     if any(machine.read(start, end - start)):
         raise Failure("initialisers in C are not executed here")
@@ -398,7 +447,7 @@ def run_initialisers(machine, start, end):
 
 STANDARD_HANDLES = {2**32 - 11: 1, 2**32 - 12: 2}
 ZERO_MEMORY = 8
-WINDOWS = {
+WINDOWS: dict[str, Function] = {
     "GetConsoleMode": nothing,  # it is no console
     "GetProcessHeap": lambda machine: 1,
     "GetStdHandle": lambda machine, number: STANDARD_HANDLES[number % 2**32],
@@ -421,7 +470,7 @@ class Windows(Machine):
 
     panics = False
 
-    def __init__(self, library, headers):
+    def __init__(self, library: lief.PE.Binary, headers: bytes) -> None:
         # ARMv8.0, which Windows asks for.
         super().__init__("arm64", arm64.UC_CPU_ARM64_A72, WINDOWS)
         slide = LIBRARY - library.optional_header.imagebase
@@ -437,27 +486,31 @@ class Windows(Machine):
                     place = LIBRARY + entry.address
                     self.set_words(place, self.word(place) + slide)
         for dll in library.imports:
-            for entry in dll.entries:
-                self.set_words(LIBRARY + entry.iat_address, self.imported(entry.name))
-        exported = library.get_export().entries if library.has_exports else []
-        self.exports = {entry.name: LIBRARY + entry.address for entry in exported}
+            for taken in dll.entries:
+                self.set_words(LIBRARY + taken.iat_address, self.imported(text(taken.name)))
+        exported = library.get_export()
+        if exported:
+            self.exports = {text(one.name): LIBRARY + one.address for one in exported.entries}
         # As the loader does: the thread's variables, whose address is the first and only one in
         # the list that the Thread Environment Block has at 0x58.
-        values = bytes(library.tls.data_template) + bytes(library.tls.sizeof_zero_fill)
+        tls = library.tls
+        if not tls:
+            raise Failure("it has no variables of a thread")
+        values = bytes(tls.data_template) + bytes(tls.sizeof_zero_fill)
         variables, blocks = self.allocate(len(values)), self.allocate(8)
         self.write(variables, values)
         self.set_words(blocks, variables)
-        self.write(library.tls.addressof_index + slide, bytes(4))
+        self.write(tls.addressof_index + slide, bytes(4))
         self.map(TEB, PAGE, READ | WRITE)
         self.set_words(TEB + 0x58, blocks)
         self.uc.reg_write(arm64.UC_ARM64_REG_X18, TEB)
-        for start in library.tls.callbacks:
+        for start in tls.callbacks:
             self.execute("a callback of the loader", start + slide, LIBRARY, 1, 0)
         if not self.execute("DllMain", library.entrypoint + slide, LIBRARY, 1, 0) % 2**32:
             raise Failure("DllMain says that it failed")
 
     @classmethod
-    def open(cls, path, expected):
+    def open(cls, path: Path, expected: list[str]) -> dict[str, Machine]:
         """A machine for a DLL, by its architecture."""
         library = lief.PE.parse(str(path))
         if not library:

@@ -19,7 +19,7 @@ import ziglang
 
 import process
 import roots
-from process import Failure
+from process import Failure, Word
 from roots import Skip
 from runners import checks, protocol
 
@@ -43,7 +43,7 @@ MODULES = """
 """.split()
 
 
-def find_loader(architecture):
+def find_loader(architecture: str) -> Path:
     """The path of musl, which is its own loader.
 
     It reads the folders of libraries from `etc/ld-musl-*.path`, where `etc` lies beside its
@@ -57,7 +57,7 @@ def find_loader(architecture):
     return loader
 
 
-def musl_version(command):
+def musl_version(command: list[Path]) -> str:
     """musl's version, as text. It prints that when it is called alone, and exits with 1."""
     done = subprocess.run(command, capture_output=True, timeout=process.TIME_LIMIT, text=True)
     found = re.search(r"^Version ((\d+)\.(\d+)\S*)", done.stderr, re.MULTILINE)
@@ -68,19 +68,21 @@ def musl_version(command):
     return found.group(1)
 
 
-def run_program(architecture, musl, command, wheel, folder):
+def run_program(
+    architecture: str, musl: str, command: list[Path], wheel: Path, folder: Path
+) -> None:
     """Runs the C program by musl's loader, whose `command` may begin with an emulator."""
     library = checks.unpack(wheel, folder)
     target, _ = TARGETS[architecture]
     program = checks.compile_program(target, library, folder)
-    path = ["--library-path", library.parent]
+    path: list[Word] = ["--library-path", library.parent]
     printed = process.run([*command, *path, program], env=process.environment())
     checks.check_program(printed, library)
     by = [f"musl {musl}", *(word.name.removesuffix("-static") for word in command[:-1])]
     protocol.report("functions only", f"rust/tests/program.c ({', '.join(by)})")
 
 
-def build_python(folder, loader):
+def build_python(folder: Path, loader: Path) -> None:
     """Builds CPython, linked by zig with musl, into a folder: `bin/python3` and what it needs.
 
     The source is that of Debian's python3.11, and of zlib, which becomes part of it.
@@ -132,17 +134,17 @@ def build_python(folder, loader):
     shutil.rmtree(folder / "zig", ignore_errors=True)
 
 
-def find_python(loader):
+def find_python(loader: Path) -> Path:
     """The CPython on musl, which is built where that was asked for."""
-    recipe = [inspect.getsource(build_python), *MODULES, str(loader), version("ziglang")]
-    recipe = "\n".join(recipe)
+    parts = [inspect.getsource(build_python), *MODULES, str(loader), version("ziglang")]
+    recipe = "\n".join(parts)
     if not roots.is_cached(PYTHON, recipe):
         if not os.environ.get("SLOW"):
             raise Skip("CPython on musl: SLOW=1 builds it, once, which takes minutes")
         if not shutil.which("make"):
             raise Skip("CPython on musl: make, which builds it, is missing")
 
-    def make(folder):
+    def make(folder: Path) -> None:
         try:
             build_python(folder, loader)
         except Failure as failure:
@@ -151,7 +153,7 @@ def find_python(loader):
     return roots.cached(PYTHON, recipe, make) / "bin/python3"
 
 
-def run_python(musl, python, wheel, folder):
+def run_python(musl: str, python: Path, wheel: Path, folder: Path) -> None:
     """Installs the wheel by pip in an environment of the CPython on musl, and runs it."""
     pip = roots.pypi("pip", roots.PIP, unpacked=True)
     platform = ["--platform=musllinux_1_2_x86_64", "--python-version=3.11"]
@@ -169,15 +171,15 @@ def run_python(musl, python, wheel, folder):
     protocol.report("installed", f"{name} on musl {musl}")
 
 
-def main(architecture, wheel):
-    wheel = Path(wheel).resolve()
+def main(architecture: str, path: str) -> int:
+    wheel = Path(path).resolve()
     if architecture not in TARGETS:
         raise Skip(f"{architecture}: musl.py knows {', '.join(TARGETS)}")
     emulator = roots.emulator(architecture)
     loader = find_loader(architecture)
     musl = musl_version([*emulator, loader])
-    with tempfile.TemporaryDirectory(prefix="musl-") as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="musl-") as temporary:
+        folder = Path(temporary)
         run_program(architecture, musl, [*emulator, loader], wheel, folder)
         if architecture != "amd64":
             return 1

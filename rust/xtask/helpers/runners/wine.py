@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ __legacy__ = sys.modules[__name__]
 """
 
 
-def start(machine, wine, prefix, *words, cwd=None):
+def start(machine: Machine, wine: Path, prefix: Path, *words: str, cwd: Path | None = None) -> str:
     """Runs a program of Windows; returns what it printed. `prefix` is what wine takes for the
     computer. When this returns, nothing of wine runs any more."""
     programs = wine / "lib/wine"
@@ -132,14 +133,14 @@ def start(machine, wine, prefix, *words, cwd=None):
     return NOISE.sub("", printed)
 
 
-def adopt_orphans():
+def adopt_orphans() -> None:
     """Makes every process below this one, when its parent ends, a child of this one. wine's
     server and services are in no process group of ours."""
     PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_children():
+def end_children() -> None:
     """Ends all processes below this one, after `adopt_orphans`."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")  # of the only thread
     while children.read_text():
@@ -148,13 +149,13 @@ def end_children():
             os.waitpid(child, 0)
 
 
-def unpacked_wine(machine):
+def unpacked_wine(machine: Machine) -> Path:
     """A folder with wine, and in `prefix` a computer with Windows 10."""
     roots.emulator(machine.architecture)  # says where it can't run
     name = f"wine-{machine.architecture}"
     root = roots.debian(name, machine.architecture, [machine.package], keep=KEPT)
 
-    def make(folder):
+    def make(folder: Path) -> None:
         programs = folder / "lib/wine"
         programs.mkdir(parents=True)
         shutil.copy(root / "lib" / machine.libraries / machine.loader, programs / "loader")
@@ -193,7 +194,7 @@ def unpacked_wine(machine):
     return roots.cached(f"windows-{machine.architecture}", recipe, make)
 
 
-def new_prefix(wine, folder):
+def new_prefix(wine: Path, folder: Path) -> Path:
     """Makes `folder` a computer with a registry of its own, so that runs at the same time
     share no server, and with the disk C: of all runs, to which nobody writes."""
     folder.mkdir()
@@ -206,12 +207,12 @@ def new_prefix(wine, folder):
     return folder
 
 
-def python(version):
+def python(version: str) -> Path:
     """A folder with CPython for Windows."""
 
-    def make(folder):
-        with tempfile.TemporaryDirectory() as scratch:
-            scratch = Path(scratch)
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            scratch = Path(temporary)
             (scratch / "setuptools").mkdir()
             (scratch / "setuptools/__init__.py").touch()
             (scratch / "setuptools/build_meta.py").write_text(BACKEND)
@@ -230,7 +231,9 @@ def python(version):
             (sdist,) = scratch.glob("*.tar.gz")
             with tarfile.open(sdist) as archive:
                 (data,) = [name for name in archive.getnames() if name.endswith("/data.zip")]
-                with zipfile.ZipFile(archive.extractfile(data)) as files:
+                packed = archive.extractfile(data)
+                assert packed
+                with zipfile.ZipFile(packed) as files:
                     files.extractall(scratch / "data")
             shutil.copytree(next((scratch / "data").iterdir()), folder, dirs_exist_ok=True)
         # It would keep site-packages out.
@@ -239,7 +242,7 @@ def python(version):
     return roots.cached(f"python-windows-{version}", PYTHONS[version] + BACKEND, make)
 
 
-def install(wheel, windows, folder):
+def install(wheel: Path, windows: Callable[..., str], folder: Path) -> list[str]:
     """Installs the wheel in CPythons and runs the smoke test; returns what it ran on.
 
     All in one start of wine, which takes seconds. The names in the commands are relative to
@@ -277,7 +280,7 @@ def install(wheel, windows, folder):
     return found
 
 
-def run_program(wheel, windows, folder):
+def run_program(wheel: Path, windows: Callable[..., str], folder: Path) -> None:
     """Runs the C program of 32 bits."""
     library = checks.unpack(wheel, folder / "wheel")
     program = checks.compile_program("x86-windows-gnu", library, folder)
@@ -286,14 +289,14 @@ def run_program(wheel, windows, folder):
     checks.check_program(printed, library)
 
 
-def main(platform, wheel):
+def main(platform: str, path: str) -> int:
     if platform not in MACHINES:
         raise Skip(f"{platform}: wine.py knows {', '.join(MACHINES)}")
-    machine, wheel = MACHINES[platform], Path(wheel).resolve()
+    machine, wheel = MACHINES[platform], Path(path).resolve()
     adopt_orphans()
     wine = unpacked_wine(machine)
-    with tempfile.TemporaryDirectory(prefix="wine-") as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="wine-") as temporary:
+        folder = Path(temporary)
         windows = functools.partial(start, machine, wine, new_prefix(wine, folder / "prefix"))
         release = windows("--version").split()[0].replace("-", " ")
         if platform == "amd64":
