@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import time
 import zipfile
 
@@ -11,6 +12,7 @@ from conftest import PACKAGE, ROOT, xtask
 
 import process
 import roots
+from runners import protocol
 
 # What runs foreign wheels, by the target's short name. Each is of another kind.
 FOREIGN = [
@@ -137,6 +139,34 @@ def test_a_missing_emulator_is_said_aloud(project):
     text = xtask(project, "smoke")
     assert re.search(r"manylinux_sparc64 +static only", text)
     assert "1 wheels: 1 static only" in text and "not run: sparc64: " in text
+
+
+def test_the_tool_and_the_runners_have_the_same_levels_and_exit_code():
+    source = (ROOT / "rust/xtask/src/verbs/smoke.rs").read_text()
+    levels = re.search(r"\bconst LEVELS: .*? = (\[.*?\]);", source, re.DOTALL).group(1)
+    assert json.loads(levels) == list(protocol.LEVELS)
+    code = re.search(r"\bconst NOTHING_RAN: i32 = (\d+);", source).group(1)
+    assert int(code) == protocol.NOTHING_RAN
+
+
+def fails(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("runner", "code", "printed"),
+    [
+        (lambda wheel: 1, 0, ""),
+        (lambda wheel: 0, protocol.NOTHING_RAN, ""),
+        (lambda wheel: fails(roots.Skip("no\nwine")), protocol.NOTHING_RAN, "skipped\tno wine\n"),
+        (lambda wheel: fails(process.Failure("it is wrong")), 1, "it is wrong\n"),
+    ],
+)
+def test_how_a_runner_ends(runner, code, printed, capsys, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        protocol.main(runner, "a wheel")
+    assert (ended.value.code, "".join(capsys.readouterr())) == (code, printed)
 
 
 def test_a_command_that_hangs_is_ended(tmp_path):

@@ -130,7 +130,7 @@ def run_python(
 
         environment["PYTHONPATH"] = str(installed)
         name = checks.smoke(python, cwd=folder, env=environment)
-    protocol.report("installed", f"{name} ({by})")
+    protocol.report(protocol.INSTALLED, f"{name} ({by})")
 
 
 def main(architecture: str, path: str) -> int:

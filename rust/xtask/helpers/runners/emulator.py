@@ -147,7 +147,7 @@ def main(path: str) -> int:
             raise Failure(f"{architecture}: {failure}") from None
     for architecture in machines:
         what = f"{architecture} slice" if system is MacOS else architecture
-        protocol.report("functions only", f"{what} in unicorn {version('unicorn')}")
+        protocol.report(protocol.FUNCTIONS_ONLY, f"{what} in unicorn {version('unicorn')}")
     if not system.panics:
         protocol.skipped("a panic in Rust: Windows itself, which is not there, unwinds the stack")
     return len(machines)

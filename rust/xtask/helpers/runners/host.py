@@ -24,7 +24,7 @@ def run_in(wheel: Path, path: Path, version: str, folder: Path) -> None:
     packages = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
     checks.check_installed(wheel, run(python, "-c", packages).strip())
     checks.smoke(python, cwd=folder, env=env)
-    protocol.report("installed", version)
+    protocol.report(protocol.INSTALLED, version)
 
 
 def main(path: str) -> int:

@@ -79,7 +79,7 @@ def run_program(
     printed = process.run([*command, *path, program], env=process.environment())
     checks.check_program(printed, library)
     by = [f"musl {musl}", *(word.name.removesuffix("-static") for word in command[:-1])]
-    protocol.report("functions only", f"rust/tests/program.c ({', '.join(by)})")
+    protocol.report(protocol.FUNCTIONS_ONLY, f"rust/tests/program.c ({', '.join(by)})")
 
 
 def build_python(folder: Path, loader: Path) -> None:
@@ -168,7 +168,7 @@ def run_python(musl: str, python: Path, wheel: Path, folder: Path) -> None:
     checks.check_installed(wheel, home / "lib/python3.11/site-packages")
 
     name = checks.smoke(python, cwd=folder, env=env)
-    protocol.report("installed", f"{name} on musl {musl}")
+    protocol.report(protocol.INSTALLED, f"{name} on musl {musl}")
 
 
 def main(architecture: str, path: str) -> int:

@@ -3,8 +3,8 @@
 `run_wheel.py` calls a runner's `main` with the words of the target's row and the path of the
 wheel. A runner prints a line `LEVEL<TAB>WHAT` for each thing that ran the wheel, and
 `skipped<TAB>WHAT` for each thing that is missing, with the reason. It exits with 0 when all that
-ran was right, with 77 when nothing could run, and with 1 and the reason on standard error when
-something was wrong. src/verbs/smoke.rs reads that.
+ran was right, with NOTHING_RAN when nothing could run, and with 1 and the reason on standard
+error when something was wrong. src/verbs/smoke.rs reads that.
 """
 
 import signal
@@ -14,11 +14,12 @@ from collections.abc import Callable
 from process import Failure
 from roots import Skip
 
-# How far a wheel got, best first.
-LEVELS = (
-    "installed",  # a pip of that platform chose and installed it, and it ran
-    "functions only",  # no Python: a program or an emulator called the library's functions
-)
+# A pip of that platform chose and installed the wheel, and it ran.
+INSTALLED = "installed"
+# There was no Python: a program or an emulator called the library's functions.
+FUNCTIONS_ONLY = "functions only"
+# How far a wheel got, best first. These and the exit code stand in src/verbs/smoke.rs, too.
+LEVELS = (INSTALLED, FUNCTIONS_ONLY)
 NOTHING_RAN = 77  # the exit code where the machine lacks what the runner needs
 
 

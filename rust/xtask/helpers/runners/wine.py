@@ -302,8 +302,8 @@ def main(platform: str, path: str) -> int:
         if platform == "amd64":
             pythons = install(wheel, windows, folder)
             for found in pythons:
-                protocol.report("installed", f"{found} ({release})")
+                protocol.report(protocol.INSTALLED, f"{found} ({release})")
             return len(pythons)
         run_program(wheel, windows, folder)
-        protocol.report("functions only", f"rust/tests/program.c ({release}, 32-bit)")
+        protocol.report(protocol.FUNCTIONS_ONLY, f"rust/tests/program.c ({release}, 32-bit)")
         return 1

@@ -15,7 +15,8 @@ use crate::run::{self, CommandFailed};
 use crate::say::say;
 use crate::targets::{self, Target};
 
-/// What of a wheel ran, best first; the runners' lines begin with these words.
+/// What of a wheel ran, best first; the runners' lines begin with these words, which
+/// helpers/runners/protocol.py has, too.
 const LEVELS: [&str; 2] = ["installed", "functions only"];
 
 /// Nothing ran the wheel: what was read from its bytes is all.
