@@ -1,4 +1,4 @@
-"""Runs a wheel on a machine of the kind that it is for, or on what stands for one.
+"""Runs a wheel on the closest available stand-in for its platform.
 
     run_wheel.py RUNNER [ARGUMENT...] WHEEL
 
