@@ -1,5 +1,5 @@
 // Calls every function of hello_pyrust.h as a C program does, the ways that fail included,
-// and frees what it was given. test_c.py compiles and runs it, and so do scripts/runners,
+// and frees what it was given. test_c.py compiles and runs it, and so do the pipeline's runners,
 // which compare the ABI that it prints; it is no test of cargo's.
 //
 // With an argument it leaves one text to a leak detector, which proves that it has one.
