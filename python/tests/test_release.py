@@ -583,7 +583,7 @@ def test_an_interrupted_rehearsal_leaves_nothing(shelf, few_pythons, tmp_path):
 
 def servers(folder):
     """The processes that serve an index below a folder: another rehearsal may run beside."""
-    return [command for command in processes_of(folder) if b"pypi-server" in command]
+    return [command for command in processes_of(folder) if b"pypiserver" in command]
 
 
 def processes_of(folder):

@@ -21,7 +21,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-from passlib.apache import HtpasswdFile
 from pypi_simple import (
     DistributionPackage,
     NoSuchProjectError,
@@ -38,6 +37,25 @@ REPOSITORIES = {
     "pypi": ("https://upload.pypi.org/legacy/", "https://pypi.org/simple/"),
     "testpypi": ("https://test.pypi.org/legacy/", "https://test.pypi.org/simple/"),
 }
+
+# pypiserver's own program reads passwords with passlib, which nobody maintains.
+SERVER = """\
+import os, pathlib, sys
+import pypiserver
+from pypiserver.bottle_wrapper import run
+
+expected = os.environ["TWINE_USERNAME"], os.environ["TWINE_PASSWORD"]
+app = pypiserver.app(
+    roots=[pathlib.Path(sys.argv[1])],
+    authenticate=["update"],
+    auther=lambda *given: given == expected,
+    backend_arg="simple-dir",
+    disable_fallback=True,
+    hash_algo="sha256",
+    health_endpoint="/health",
+)
+run(app=app, host="127.0.0.1", port=int(sys.argv[2]))
+"""
 
 
 def addresses(repository: str) -> tuple[str, str]:
@@ -110,24 +128,18 @@ class Server:
 
     def __enter__(self) -> "Server":
         self.folder.mkdir(exist_ok=True)
-        passwords = HtpasswdFile(self.folder.with_suffix(".htpasswd"), new=True)
-        passwords.set_password(*self.credentials.values())
-        passwords.save()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
-        command: list[Word] = [Path(sys.executable).with_name("pypi-server"), "run"]
-        command += ["--disable-fallback"]
-        command += ["--interface", "127.0.0.1", "--port", str(port), "--hash-algo", "sha256"]
-        command += ["--health-endpoint", "/health", "--backend", "simple-dir"]
-        command += ["--passwords", passwords.path, "--authenticate", "update", self.folder]
+        command: list[Word] = [sys.executable, "-c", SERVER, self.folder, str(port)]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self.credentials},
                 preexec_fn=die_with_parent if sys.platform == "linux" else None,
             )
         try:
