@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 
+import macho_signature
 import pytest
 from conftest import CARGO, PACKAGE, ROOT, XTASK, clean_environment, run, xtask
 
@@ -424,6 +425,32 @@ def test_a_dylib_is_grafted(project, foreign, tmp_path):
         assert f"{PACKAGE}/.dylibs/libextra.dylib" in archive.namelist()
         library = archive.read(f"{PACKAGE}/lib/lib{PACKAGE}.dylib")
     assert b"@loader_path/../.dylibs/libextra.dylib\0" in library and name.encode() not in library
+
+
+@pytest.mark.slow
+def test_a_dylib_is_renamed_only_where_its_signature_can_follow(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "rust/xtask/helpers")
+    import delocate_wheel
+
+    (tmp_path / "extra.c").write_text("int extra_number(void) { return 7; }\n")
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-macos.11.0", "-shared"]
+    run(*zig, "-o", "libextra.dylib", "extra.c", cwd=tmp_path)
+    path = tmp_path / "libextra.dylib"
+    before, signatures = path.read_bytes(), macho_signature.check(path)
+    delocate_wheel.install_name_tool(str(path), "-id", "/DLC/" + 300 * "x")
+    with pytest.raises(macho_signature.BadSignature, match="the hash of page 0 is wrong"):
+        macho_signature.check(path)
+    delocate_wheel.sign(str(path))
+    assert macho_signature.check(path) == signatures
+    assert 300 * b"x" + b"\0" in path.read_bytes() and len(path.read_bytes()) == len(before)
+
+    refused = delocate_wheel.DelocationError
+    with pytest.raises(refused, match="no room .* link it with -headerpad_max_install_names"):
+        delocate_wheel.install_name_tool(str(path), "-id", 100_000 * "x")
+    flags = before.rindex(b"\xfa\xde\x0c\x02") + 12  # of the code directory
+    path.write_bytes(before[:flags] + bytes(4) + before[flags + 4 :])
+    with pytest.raises(refused, match="libextra.dylib is signed with a certificate"):
+        delocate_wheel.sign(str(path))
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ pub mod library;
 mod linker;
 mod names;
 mod pack;
-mod repair;
+pub mod repair;
 mod sbom;
 pub mod sdist;
 mod settings;

@@ -31,3 +31,12 @@ pub fn repair(
     }
     wheel_of(project, target, &repaired)
 }
+
+/// The programs of `.venv` that a repair needs.
+pub fn tools(system: System) -> &'static [&'static str] {
+    match system {
+        System::Manylinux | System::Musllinux => linux::TOOLS,
+        System::Macos => macos::TOOLS,
+        System::Windows => windows::TOOLS,
+    }
+}

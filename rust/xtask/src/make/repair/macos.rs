@@ -1,4 +1,4 @@
-//! delocate, as repairwheel brings it to any host.
+//! delocate, on any host.
 
 use std::path::Path;
 
@@ -7,11 +7,15 @@ use anyhow::Result;
 use crate::project::Project;
 use crate::run::run;
 
+/// What it calls in `.venv`.
+pub const TOOLS: &[&str] = &["delocate-wheel"];
+
 pub fn repair(project: &Project, packed: &Path, repaired: &Path, log: &Path) -> Result<()> {
-    let mut command = project.command(project.tool("repairwheel")?)?;
+    let mut command = project.command(project.tool("python")?)?;
     command
-        .args(["--no-sys-paths", "--output-dir"])
-        .args([repaired, packed])
-        .env("PYTHONHASHSEED", "0"); // It writes tags in the order of a set.
+        .arg(project.root.join("rust/xtask/helpers/delocate_wheel.py"))
+        .args([packed, repaired])
+        // What is grafted has the place that the library names.
+        .env_remove("DYLD_LIBRARY_PATH");
     run(&mut command, log)
 }

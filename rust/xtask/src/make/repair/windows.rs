@@ -9,6 +9,9 @@ use crate::make::dist::only;
 use crate::project::Project;
 use crate::run::run;
 
+/// What it calls in `.venv`.
+pub const TOOLS: &[&str] = &["delvewheel"];
+
 pub fn repair(project: &Project, packed: &Path, repaired: &Path, log: &Path) -> Result<()> {
     let mut command = project.command(project.tool("delvewheel")?)?;
     command
