@@ -137,7 +137,7 @@ def test_a_failing_build_shows_its_last_lines_and_leaves_dist_alone(project):
     (project.root / "dist").mkdir()
     project.edit(project.source, "pub const ANSWER: i32 = 42;", "pub const ANSWER: i32 = forty;")
     text = xtask(project, "wheels", fails=True)
-    assert "cannot find value `forty`" in text and "the whole log is" in text
+    assert "cannot find value `forty`" in text and "the full log is" in text
     assert "no wheel for manylinux_x86_64" in text
     assert list((project.root / "dist").iterdir()) == []
 

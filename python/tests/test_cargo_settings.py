@@ -235,7 +235,7 @@ def test_what_cargo_would_use_all_the_same_is_refused_by_name(settings, pipeline
     for verb in ["lib", "wheels"]:
         text = pipeline(verb, fails=True)
         assert (
-            f"cargo would also use {key} in {path}: remove" in text and "LOCAL_SETTINGS=1" in text
+            f"change what is built: {key} in {path}; remove" in text and "LOCAL_SETTINGS=1" in text
         )
 
 

@@ -472,7 +472,7 @@ def test_a_condition_around_an_export_is_gone_after_expansion(original, source):
         "export_handle!(",
         f"#[cfg(windows)]\n{struct}#[cfg(not(windows))]\nexport_handle!(",
     )
-    assert "fit the Rust source" in xtask(original.root, "header", "--check")
+    assert "are up to date" in xtask(original.root, "header", "--check")
 
 
 def test_an_export_that_avoids_the_gate_does_not_compile(original, source):
@@ -569,19 +569,19 @@ def test_a_header_whose_struct_is_out_of_order_is_refused(original):
     original.edit(header, "  uint64_t moved;", fields[0])
     output = refused(original, "lib")
     header.write_text(before)
-    assert "Rust and C differ" in output and "build/x86_64-unknown-linux-gnu/layout.c" in output
+    assert "Rust and C disagree" in output and "build/x86_64-unknown-linux-gnu/layout.c" in output
     assert "'__builtin_offsetof(struct hello_pyrust_Tally, bytes) == 0'" in output, output
     assert sorted(path.name for path in original.lib.iterdir()) == ["README.md"]
 
 
-def test_a_type_that_tells_no_layout_is_refused(original, source):
+def test_a_type_without_a_layout_is_refused(original, source):
     gate = original.root / "rust/src/ffi/types.rs"
     before = gate.read_text()
     line = re.search(r"    struct_abi!\(BytesMut<'static>[^;]*;\n", before).group()
     original.edit(gate, line, "    const SHAPE: u64 = 0;\n")
     output = refused(original, "lib")
     gate.write_text(before)
-    assert "does not tell how hello_pyrust_BytesMut lies in memory" in output
+    assert "does not list the memory layout of hello_pyrust_BytesMut" in output
 
 
 # ---- Exports beside the gate, and names that C cannot tell apart ---------------------------
@@ -599,7 +599,7 @@ STRAY = {
     '    #[no_mangle]\n    pub extern "C" fn $name() {}\n} }\nmake!(stray);\n',
     "declared only": 'extern "C" {\n    #[allow(dead_code)]\n    fn stray() -> u8;\n}\n',
 }  # fmt: skip
-BESIDE = "error: the fingerprint does not cover what is exported beside export!: stray; "
+BESIDE = "error: exported without export!, so not covered by the fingerprint: stray; "
 
 
 @pytest.mark.parametrize("kind", STRAY)
@@ -689,7 +689,7 @@ def test_items_of_one_name_that_do_not_cross_are_fine(original, source):
         + "#[allow(dead_code)]\nmod m {\n    pub struct Lines;\n    pub struct Error;\n"
         "    type Result<T> = std::result::Result<T, Error>;\n    const ANSWER: u8 = 1;\n}\n"
     )
-    assert "fit the Rust source" in xtask(original.root, "header", "--check")
+    assert "are up to date" in xtask(original.root, "header", "--check")
 
 
 def test_words_of_c_are_refused_where_they_would_be_changed_or_misread(original, source):

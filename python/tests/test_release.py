@@ -116,18 +116,30 @@ def test_a_version_before_a_release_is_what_python_calls_it(project):
 @pytest.mark.parametrize(
     ("version", "news", "words"),
     [
-        ("", "## Unreleased\n- News.\n", 'cargo takes no version ""'),
-        ("v1.0.0", "## Unreleased\n- News.\n", "it is like 1.2.3"),
-        ("1.0", "## Unreleased\n- News.\n", "it is like 1.2.3"),
-        ("1.0.0+linux", "## Unreleased\n- News.\n", "PyPI takes no version with a `+`"),
-        ("1.0.0-nightly", "## Unreleased\n- News.\n", "Python has no version 1.0.0-nightly"),
-        ("1.0.0-1", "## Unreleased\n- News.\n", "to Python after it, as 1.0.0.post1"),
-        ("-1", "## Unreleased\n- News.\n", 'cargo takes no version "-1"'),
+        ("", "## Unreleased\n- News.\n", 'cargo does not accept the version ""'),
+        ("v1.0.0", "## Unreleased\n- News.\n", "use one like 1.2.3"),
+        ("1.0", "## Unreleased\n- News.\n", "use one like 1.2.3"),
+        ("1.0.0+linux", "## Unreleased\n- News.\n", "PyPI does not accept a version with a `+`"),
+        (
+            "1.0.0-nightly",
+            "## Unreleased\n- News.\n",
+            "1.0.0-nightly is not a valid Python version",
+        ),
+        ("1.0.0-1", "## Unreleased\n- News.\n", "Python sorts it after, as 1.0.0.post1"),
+        ("-1", "## Unreleased\n- News.\n", 'cargo does not accept the version "-1"'),
         ("0.0.9", "## Unreleased\n- News.\n", "0.0.9 is older than 0.1.0"),
         ("0.2.0", "## Unreleased\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
         ("0.2.0", "## Unreleased\n\n### Added\n\n## 0.1.0\n- Old.\n", "nothing in `## Unreleased`"),
-        ("0.2.0", "## 0.1.0\n- Old.\n", "no section `## Unreleased`: write there what changed"),
-        ("0.1.0", "## Unreleased\n- News.\n\n## 0.1.0\n- Old.\n", "`## 0.1.0` already"),
+        (
+            "0.2.0",
+            "## 0.1.0\n- Old.\n",
+            "no section `## Unreleased`: add one that lists what changed",
+        ),
+        (
+            "0.1.0",
+            "## Unreleased\n- News.\n\n## 0.1.0\n- Old.\n",
+            "already has a section `## 0.1.0`",
+        ),
     ],
 )
 def test_bump_refuses(project, version, news, words):
@@ -155,14 +167,16 @@ def test_a_tag_is_checked_before_anything_is_built(project, sdist, tmp_path):
     commit(project)
     git(project, "tag", "v0.1.0")
     text = make(project, "check-tag", "TAG=v0.1.0")
-    assert "not asked: whether an index has 0.1.0" in text and text.endswith("can be built\n")
+    assert "not checked: whether an index already has 0.1.0" in text and text.endswith(
+        "can be built\n"
+    )
     with index.Server(tmp_path / "index") as server:
         make(project, "check-tag", f"REPOSITORY={server.url}", env=server_environment(server))
         shutil.copy(sdist, server.folder)
         text = make(
             project, "check-tag", f"REPOSITORY={server.url}", env=server_environment(server)
         )
-        assert "has 1 files of hello-pyrust 0.1.0, and lacks 20: that release goes on" in text
+        assert "has 1 files of hello-pyrust 0.1.0 and lacks 20: this release completes them" in text
         one_target(project)
         commit(project)
         row = "manylinux2014_x86_64.manylinux_2_17_x86_64"
@@ -172,14 +186,14 @@ def test_a_tag_is_checked_before_anything_is_built(project, sdist, tmp_path):
         project.edit(project.python / PACKAGE / "_ffi.py", "VERSION = '0.1.0'", "VERSION = '0.1'")
         text = make(project, "check-tag", "TAG=v0.1.1", f"REPOSITORY={server.url}", fails=True,
                     env=server_environment(server))  # fmt: skip
-    assert "the tag is v0.1.1, and the version in rust/Cargo.toml is 0.1.0: tag v0.1.0" in text
-    assert "is not what is committed" in text and " M CHANGELOG.md" in text
+    assert "the tag is v0.1.1, but the version in rust/Cargo.toml is 0.1.0: tag v0.1.0" in text
+    assert "has uncommitted changes" in text and " M CHANGELOG.md" in text
     assert "CHANGELOG.md has no section `## 0.1.0`" in text
     assert "out of date: python/hello_pyrust/_ffi.py; run `make header`" in text
-    assert "has hello-pyrust 0.1.0 already" in text and "make bump VERSION=" in text
+    assert "already has hello-pyrust 0.1.0" in text and "make bump VERSION=" in text
     assert "error: v0.1.1 cannot be released: see above" in text
     text = make(project, "check-tag", "TAG=v0.1.0", f"REPOSITORY={server.url}", fails=True)
-    assert "the tag v0.1.0 is of another commit than HEAD" in text
+    assert "the tag v0.1.0 points to another commit than HEAD" in text
     assert "simple/ cannot be read" in text  # The server has gone.
 
 
@@ -462,12 +476,12 @@ def test_a_release_is_gathered_and_published(release, tmp_path):
         env = server_environment(server)
         where = f"REPOSITORY={server.url}"
         text = make(release, "publish", where, "DRY_RUN=1", env=env)
-        assert "the release is whole" in text and "nothing was uploaded" in text
+        assert "the release is complete" in text and "nothing was uploaded" in text
         make(release, "publish", where, env=env)
         assert there(server) == here(release)
         # The tag is released now.
         text = make(release, "check-tag", where, env=env, fails=True)
-        assert "has hello-pyrust 0.1.0 already" in text
+        assert "already has hello-pyrust 0.1.0" in text
 
     kept = wheel.rename(wheel.with_suffix(".kept"))
     text = make(release, "publish", "REPOSITORY=pypi", fails=True)

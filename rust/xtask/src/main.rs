@@ -1,4 +1,4 @@
-//! The verbs' names.
+//! The command line.
 
 use std::env;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::project::Project;
 use xtask::verbs;
 
-/// Builds, checks and packs the library. Each verb has a Make target of its name.
+/// Builds, checks, packs and releases the library. Each verb is also a Make target.
 #[derive(Parser)]
 #[command(name = "xtask", disable_help_subcommand = true)]
 struct Cli {
@@ -20,31 +20,31 @@ struct Cli {
 enum Verb {
     /// Generate the C header, _ffi.py and _ffi.pyi from the Rust source
     Header(verbs::header::Options),
-    /// Build the library and put it into the package's lib folder
+    /// Build the library into the package's lib folder
     Lib(verbs::lib::Options),
-    /// Build, repair, check and run wheels, into dist/
+    /// Build, repair, audit and run wheels, into dist/
     Wheels(verbs::wheels::Options),
-    /// Run the wheels of dist/, each as far as this machine can
+    /// Run the wheels in dist/, each as far as this machine can
     Smoke(verbs::smoke::Options),
-    /// Judge wheels, sdists and libraries
+    /// Check wheels, sdists and libraries against the rules
     Audit(verbs::audit::Options),
-    /// Print the table of the rules of `audit`
+    /// Print the table of the rules that `audit` applies
     Rules(verbs::rules::Options),
     /// Print the table of targets
     Targets(verbs::targets::Options),
-    /// Say what would build each target here, and what is missing
+    /// Report what would build each target here, and what is missing
     Doctor(verbs::doctor::Options),
-    /// Print the jobs of CI, as JSON; for GitHub, into GITHUB_OUTPUT
+    /// Print the CI jobs as JSON; in GitHub Actions, also write them to GITHUB_OUTPUT
     Matrix(verbs::matrix::Options),
     /// Build the image that BACKEND=docker runs cargo in
     Image(verbs::image::Options),
-    /// Set the version, everywhere that it stands
+    /// Set the version in every file that contains it
     Bump(verbs::release::Version),
-    /// Say whether this commit can be released under a tag
+    /// Report whether this commit can be released under a tag
     CheckTag(verbs::release::Tag),
-    /// Judge dist/ as a release, and write what is published beside it into build/release
+    /// Audit dist/ as a release, and write what is published with it into build/release
     Gather,
-    /// Pack the source distribution, into dist/
+    /// Pack the source distribution into dist/
     Sdist(verbs::sdist::Options),
 }
 
@@ -68,8 +68,8 @@ fn dispatch(verb: &Verb) -> Result<()> {
     }
 }
 
-/// Undoes what `cargo run` does to the environment: it names its own cargo, and rustup its own
-/// toolchain, for all that runs below. The Makefile says what the user has asked for.
+/// Undoes what `cargo run` does to the environment: cargo sets CARGO, and rustup sets
+/// RUSTUP_TOOLCHAIN, for every child process. The Makefile passes on what the user asked for.
 fn restore_toolchain() {
     for (variable, asked) in [
         ("CARGO", "ASKED_CARGO"),
@@ -85,10 +85,10 @@ fn restore_toolchain() {
 
 fn main() -> ExitCode {
     restore_toolchain();
-    // What is packed carries modes: they must not be this user's.
+    // Archives store file modes, which must not depend on this user's umask.
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    // An empty variable is an unset one, which cargo, say, would take for a name.
+    // An empty variable counts as unset. Cargo, for example, would take it for a name.
     for name in [
         "CARGO",
         "CARGO_BUILD_TARGET",

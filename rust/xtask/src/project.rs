@@ -21,8 +21,8 @@ pub struct Project {
     pub rust: PathBuf,
     /// The Python project's folder.
     pub python: PathBuf,
-    /// The crate's version as Python writes it, which is what file names say: 1.0.0rc1 where
-    /// cargo has 1.0.0-rc.1.
+    /// The crate's version in Python's spelling, which file names use: 1.0.0rc1 for cargo's
+    /// 1.0.0-rc.1.
     pub version: String,
     /// The Python package, the library's stem and the prefix of its C symbols.
     pub module: String,
@@ -50,7 +50,7 @@ impl Project {
             .find(|folder| folder.join("ci/targets.toml").is_file())
             .with_context(|| {
                 format!(
-                    "{} is not inside the project: no folder above it holds ci/targets.toml",
+                    "{} is not in a project: no folder above it contains ci/targets.toml",
                     here.display()
                 )
             })?
@@ -72,7 +72,7 @@ impl Project {
                 lock.lock().context("cannot lock the build folder")?;
             }
             Err(TryLockError::Error(error)) => eprintln!(
-                "note: {} cannot be locked ({error}): run one command at a time",
+                "note: cannot lock {} ({error}): run only one command at a time",
                 build.display()
             ),
         }
@@ -117,8 +117,8 @@ impl Project {
         Ok(path)
     }
 
-    /// Fails where a command of the author's own builds the library: `make <verb>` would build
-    /// or pack the Rust crate. `instead` says what to do.
+    /// Fails if another command than cargo builds the library: `make <verb>` would build or pack
+    /// the Rust crate. `instead` says what to do.
     pub fn ensure_cargo_builds(&self, verb: &str, instead: &str) -> Result<()> {
         // setup.py's own reader.
         const READ: &str = "\
@@ -143,13 +143,13 @@ print(section.get('command') or section.get('output') or '')
         );
         ensure!(
             output.stdout.trim_ascii().is_empty(),
-            "python/setup.cfg names a build command of its own ([build_library] command), which \
-             `make {verb}` cannot run yet: {instead}"
+            "python/setup.cfg sets a build command ([build_library] command), which \
+             `make {verb}` cannot run: {instead}"
         );
         Ok(())
     }
 
-    /// Fails where a verb would overwrite a file that somebody else wrote. The first line of a
+    /// Fails if a verb would overwrite a file that is not generated. The first line of a
     /// generated one contains `mark`.
     pub fn ensure_generated(&self, path: &Path, mark: &str) -> Result<()> {
         let old = match fs::read(path) {
@@ -159,15 +159,15 @@ print(section.get('command') or section.get('output') or '')
         let first = old.split(|&byte| byte == b'\n').next().unwrap_or_default();
         ensure!(
             old.trim_ascii().is_empty() || String::from_utf8_lossy(first).contains(mark),
-            "{} would be overwritten, and its first line does not say that it is generated (\
-             \u{201c}{mark}\u{201d}): move it away, then run the same again",
+            "{} would be overwritten, but its first line does not mark it as generated (\
+             \u{201c}{mark}\u{201d}): move it away, then run the command again",
             self.relative(path)
         );
         Ok(())
     }
 
-    /// A command that finds the tools of `.venv` first, and is told the time of the
-    /// commit, so that what it packs does not depend on when it ran.
+    /// A command with the tools of `.venv` first on PATH and the time of the commit in
+    /// SOURCE_DATE_EPOCH, so that what it packs does not depend on when it ran.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let mut path = vec![self.tool("python")?.parent().unwrap().to_owned()];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
@@ -223,15 +223,15 @@ print(section.get('command') or section.get('output') or '')
         if self.git(&head).is_err() {
             return Ok(None); // before the first commit
         }
-        // Whatever the user's own settings are for what git shows.
+        // Whatever the user's settings for git's output are.
         let log = ["-c", "log.showSignature=false", "log", "-1", "--format=%ct"];
         let seconds = self.git(&log)?.unwrap_or_default();
         let seconds = seconds.parse();
         Ok(Some(seconds.context("`git log` does not print a time")?))
     }
 
-    /// What git prints, without the line feed at the end; None where the project is in no
-    /// repository of its own. Git that is missing, fails or refuses is an error.
+    /// What git prints, without the line feed at the end; None if the project is not a git
+    /// repository itself. It is an error if git is missing or fails.
     pub fn git(&self, words: &[&str]) -> Result<Option<String>> {
         // A repository around the project knows other files, and other commits.
         if !self.root.join(".git").exists() {
@@ -256,7 +256,7 @@ print(section.get('command') or section.get('output') or '')
         }
         let output = command.output().with_context(|| {
             format!(
-                "cannot run git, and {} is a git repository: install git",
+                "cannot run git, but {} is a git repository: install git",
                 self.root.display()
             )
         })?;
@@ -290,13 +290,13 @@ fn has_user_cache() -> bool {
     cfg!(windows) || there.is_some_and(|folder| tempfile::tempfile_in(folder).is_ok())
 }
 
-/// A version of cargo's, as Python writes it in its normal form (PEP 440).
+/// A cargo version in Python's normalised form (PEP 440).
 pub fn python_version(version: &str) -> Result<String> {
     let python = Version::from_str(version)
-        .with_context(|| format!("Python has no version {version} (PEP 440)"))?;
+        .with_context(|| format!("{version} is not a valid Python version (PEP 440)"))?;
     ensure!(
         !python.is_local(),
-        "PyPI takes no version with a `+`, as in {version}"
+        "PyPI does not accept a version with a `+`, such as {version}"
     );
     Ok(python.to_string())
 }

@@ -1,4 +1,4 @@
-//! How commands are run, and what is said of those that fail.
+//! Runs commands with their output in a log, and reports those that fail.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -25,7 +25,7 @@ impl fmt::Display for CommandFailed {
         let (status, log, tail) = (self.status, self.log.display(), &self.tail);
         write!(
             f,
-            "a command failed ({status}); the whole log is {log}\n  {tail}"
+            "a command failed ({status}); the full log is {log}\n  {tail}"
         )
     }
 }
@@ -38,7 +38,7 @@ pub fn run(command: &mut Command, log: &Path) -> Result<()> {
     run_to(command, log, None)
 }
 
-/// The same, with standard output in a file of its own.
+/// The same, with standard output in a separate file.
 pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Result<()> {
     if let Some(folder) = log.parent() {
         fs::create_dir_all(folder)?;

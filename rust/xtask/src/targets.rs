@@ -18,28 +18,28 @@ pub struct Target {
     /// The targets whose libraries become one file.
     #[serde(default)]
     pub slices: Vec<String>,
-    /// The glibc that zig links for, where it has none as old as the floor.
+    /// The glibc that zig links for, if it does not support one as old as the floor.
     pub zig_glibc: Option<String>,
     /// The image in docker/images.toml that cargo runs in with the backend docker.
     pub image: Option<String>,
-    /// What builds the wheel in CI; zig where nothing is said.
+    /// The backend in CI; zig by default.
     #[serde(default)]
     pub ci: Option<Backend>,
-    /// GitHub's runners that run the library themselves, by name.
+    /// The GitHub runners that can run the library without emulation, by name.
     #[serde(default)]
     pub native: Vec<String>,
     /// The file in helpers/runners/ that runs the wheel elsewhere, and its arguments.
     pub runner: Option<String>,
 }
 
-/// A runner of GitHub's.
+/// A GitHub-hosted runner.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Runner {
     pub name: String,
-    /// The target that Rust calls its own.
+    /// Its host triple.
     pub host: String,
-    /// What actions/setup-python brings it; the last one is the tools' own.
+    /// The versions that actions/setup-python installs; the tools run on the last one.
     pub pythons: String,
 }
 
@@ -60,7 +60,7 @@ pub enum System {
     Windows,
 }
 
-/// What calls cargo.
+/// What builds the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -70,9 +70,9 @@ pub enum Backend {
     Zig,
     /// cargo in a container of the target's image, which `make image` builds
     Docker,
-    /// cross, in an image of ours, which `make image` builds
+    /// cross, in the project's image, which `make image` builds
     Cross,
-    /// cibuildwheel packs, repairs and tests, in the official image, what zig or cargo built
+    /// zig or cargo builds; cibuildwheel packs, repairs and tests in the official image
     Cibuildwheel,
 }
 
@@ -144,7 +144,7 @@ impl Target {
         self.triple == name || self.short_name() == name || self.tags.iter().any(|tag| tag == name)
     }
 
-    /// Whether a machine of that triple runs the library itself.
+    /// Whether a machine of that triple can run the library without emulation.
     pub fn is_native(&self, host: &str) -> bool {
         // Rust for Windows is of two ABIs, and the same for Python.
         let machine = |triple: &str| match triple.split_once("-pc-windows-") {
@@ -174,7 +174,7 @@ pub fn load(project: &Project) -> Result<Vec<Target>> {
     Ok(table(project)?.target)
 }
 
-/// GitHub's runners; what needs no other one runs on the first.
+/// The GitHub-hosted runners. Jobs that need no particular one use the first.
 pub fn runners(project: &Project) -> Result<Vec<Runner>> {
     Ok(table(project)?.github)
 }
@@ -206,7 +206,7 @@ fn parse(text: &str) -> Result<Table> {
         for name in &target.native {
             ensure!(
                 table.github.iter().any(|runner| runner.name == *name),
-                "{triple} is native on {name}, which is no runner of GitHub's here"
+                "{triple} is native on {name}, which no [[github]] table names: there is no runner {name}"
             );
         }
         for name in target.tags.iter().chain([triple]) {
@@ -217,7 +217,7 @@ fn parse(text: &str) -> Result<Table> {
     Ok(table)
 }
 
-/// The names of the files that a release is.
+/// The names of a release's files.
 pub fn release_files(table: &[Target], module: &str, version: &str) -> BTreeSet<String> {
     let wheels = table
         .iter()
@@ -227,8 +227,8 @@ pub fn release_files(table: &[Target], module: &str, version: &str) -> BTreeSet<
         .collect()
 }
 
-/// The rows that the words name, in the table's order; the host's row for no word.
-/// A word may hold several names.
+/// The rows that the words name, in the table's order; the host's row if there is none. A word
+/// may contain several names.
 pub fn select(table: &[Target], words: &[String], host: &str) -> Result<Vec<Target>> {
     let mut names: Vec<&str> = words
         .iter()
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unknown_name_is_told_with_the_nearest() {
+    fn every_unknown_name_is_reported_with_the_nearest() {
         let error = selected(&["win_amd46,host", "sparc"])
             .unwrap_err()
             .to_string();

@@ -30,7 +30,7 @@ struct Images {
 fn images(project: &Project) -> Result<Images> {
     let path = project.root.join("docker/images.toml");
     toml::from_str(&read(&path)?)
-        .with_context(|| format!("{} is no table of images", project.relative(&path)))
+        .with_context(|| format!("{} is not a valid table of images", project.relative(&path)))
 }
 
 /// The name in which [`build`] and [`image`] know the image that cross runs for a target.
@@ -38,12 +38,12 @@ pub fn name_for_cross(triple: &str) -> String {
     format!("cross-{triple}")
 }
 
-/// The official image, which engines pull, behind the image of that name.
+/// The official image that the image of that name is built on.
 pub fn base(project: &Project, name: &str) -> Result<Option<String>> {
     Ok(images(project)?.base.remove(name))
 }
 
-/// The image of cross's that the one for a target is made of.
+/// The cross image that the image for a target is built on.
 pub fn cross_base(project: &Project, triple: &str) -> Result<Option<String>> {
     Ok(images(project)?.cross.remove(triple))
 }
@@ -84,7 +84,7 @@ fn ask(words: &[&str]) -> Result<String> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| {
-            format!("cannot run {name}: install it, or name another by CONTAINER_ENGINE")
+            format!("cannot run {name}: install it, or set CONTAINER_ENGINE to another engine")
         })?;
     ensure!(
         output.status.success(),
@@ -94,11 +94,11 @@ fn ask(words: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What the engine says of itself, if it is there, and works.
+/// The engine's description of itself, if it is installed and works.
 fn engine_info() -> Result<String> {
     ask(&["info"]).with_context(|| {
         format!(
-            "{} does not answer: start it, or name another by CONTAINER_ENGINE",
+            "{} does not respond: start it, or set CONTAINER_ENGINE to another engine",
             Path::new(&engine()).display()
         )
     })
@@ -128,7 +128,7 @@ pub fn image(project: &Project, name: &str) -> Result<Image> {
         .with_context(|| format!("the image {tag} cannot be run, or has no Rust"))?;
     ensure!(
         rustc.starts_with(&format!("rustc {wanted} ")),
-        "the image {tag} has {}, where docker/images.toml asks for {wanted}: \
+        "the image {tag} has {}, but docker/images.toml requires {wanted}: \
          run `make image NAME={name}`",
         rustc.lines().next().unwrap_or("no Rust")
     );
@@ -140,8 +140,8 @@ pub fn image(project: &Project, name: &str) -> Result<Image> {
     Ok(image)
 }
 
-/// A command that runs in the image. It sees the project as it lies, but writes to `folder`
-/// alone, as this user. `variables` are passed on.
+/// A command that runs in the image as this user. The project is mounted read-only; the command
+/// can write only to `folder`. `variables` are passed on.
 pub fn command(
     project: &Project,
     image: &Image,
@@ -197,11 +197,11 @@ pub const CROSS_HOME: &str = "/cargo";
 pub fn check_cross(project: &Project) -> Result<()> {
     ensure!(
         project.tool("cross").is_ok() || on_path("cross"),
-        "there is no cross for BACKEND=cross: run `make cross`"
+        "BACKEND=cross needs cross, which is not installed: run `make cross`"
     );
     ensure!(
         on_path("rustup"),
-        "there is no rustup, which cross asks for toolchains: https://rustup.rs"
+        "cross needs rustup, which is not installed: see https://rustup.rs"
     );
     Ok(())
 }
@@ -219,7 +219,7 @@ pub fn cross(project: &Project, sysroot: &Path, folder: &Path) -> Result<Command
     let toolchains = rustup.join("toolchains");
     let name = sysroot
         .file_name()
-        .context("the sysroot of rustc is no folder")?;
+        .context("rustc's sysroot has no folder name")?;
     let _ = fs::remove_dir_all(&rustup);
     fs::create_dir_all(&toolchains)?;
     // `rustup toolchain link` takes no name that could be an official one.
@@ -254,7 +254,7 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
         let mut known: Vec<String> = images.base.keys().cloned().collect();
         known.extend(images.cross.keys().map(|triple| name_for_cross(triple)));
         bail!(
-            "there is no image {name:?} in docker/images.toml; there are {}",
+            "docker/images.toml has no image {name:?}; it has {}",
             known.join(", ")
         );
     };
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn cross_is_told_the_images_that_are_built_for_it() {
+    fn cross_uses_the_images_that_are_built_for_it() {
         let images: Images =
             toml::from_str(include_str!("../../../../docker/images.toml")).unwrap();
         let cross: Cross = toml::from_str(include_str!("../../../../ci/Cross.toml")).unwrap();
@@ -299,11 +299,11 @@ mod tests {
             .keys()
             .map(|triple| (triple.clone(), tag("hello_pyrust", &name_for_cross(triple))))
             .collect();
-        let told: Vec<_> = cross
+        let configured: Vec<_> = cross
             .target
             .into_iter()
             .map(|(triple, target)| (triple, target.image))
             .collect();
-        assert_eq!(told, expected);
+        assert_eq!(configured, expected);
     }
 }

@@ -48,7 +48,7 @@ pub fn wheel_of(project: &Project, target: &Target, folder: &Path) -> Result<Pat
     let expected = target.wheel_name(&project.module, &project.version);
     ensure!(
         wheel.file_name() == Some(expected.as_ref()),
-        "the repaired wheel is {}, and ci/targets.toml says {expected}",
+        "the repaired wheel is {}, but by ci/targets.toml it must be {expected}",
         project.relative(&wheel)
     );
     Ok(wheel)
@@ -83,6 +83,9 @@ pub fn only(folder: &Path, end: &str) -> Result<PathBuf> {
     }
     match found.len() {
         1 => Ok(found.remove(0)),
-        count => bail!("{} holds {count} files *{end}, not one", folder.display()),
+        count => bail!(
+            "{} contains {count} files *{end} instead of one",
+            folder.display()
+        ),
     }
 }

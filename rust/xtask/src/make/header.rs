@@ -35,7 +35,7 @@ const MARK: &str = "Generated from rust/src by `make header`";
 pub fn run(project: &Project, check: bool) -> Result<()> {
     project.ensure_cargo_builds(
         "header",
-        "write the header yourself; rust/xtask/helpers/ffi_module.py makes _ffi.py of its \
+        "write the header yourself; rust/xtask/helpers/ffi_module.py generates _ffi.py from its \
          declarations",
     )?;
     for path in outputs(project) {
@@ -58,7 +58,7 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
         stale.join(", ")
     );
     if stale.is_empty() {
-        say!("the header, _ffi.py and _ffi.pyi fit the Rust source");
+        say!("the header, _ffi.py and _ffi.pyi are up to date");
     }
     Ok(())
 }
@@ -141,7 +141,7 @@ fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, Stri
     let missing: Vec<&str> = gate.difference(&declared).map(String::as_str).collect();
     ensure!(
         missing.is_empty(),
-        "cbindgen cannot declare {} in C: use types that it knows by their own names",
+        "cbindgen cannot declare {} in C: use types that it knows, under their original names",
         missing.join(", ")
     );
 
@@ -151,7 +151,7 @@ fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, Stri
         // To C it is a minus before a number that is too large.
         .replace(" -9223372036854775808", " (-9223372036854775807 - 1)");
     for name in constants(source).filter(|name| !defines(&header, name)) {
-        say!("note: {name} is not a number: neither C nor Python sees it");
+        say!("note: {name} is not a number: neither C nor Python has it");
     }
 
     bindings.config.header = None;
@@ -228,7 +228,7 @@ fn declarations(c: &str) -> Result<String> {
             _ if conditions.contains(&false) => {}
             ["#define", name, ref value @ ..] => match integer(&value.join(" ")) {
                 Some(value) => kept += &format!("#define {name} {value}\n"),
-                None => println!("note: {name} is no plain integer: C sees it, Python does not"),
+                None => println!("note: {name} is not a plain integer: C has it, Python does not"),
             },
             [directive, ..] if directive.starts_with('#') => bail!(
                 "`{line}`: what is exported must be the same on every platform, without conditions"
@@ -239,7 +239,7 @@ fn declarations(c: &str) -> Result<String> {
                     .any(|word| word == "long")
                 {
                     bail!(
-                        "`{}`: `long` has another width on Windows; export a type of fixed width",
+                        "`{}`: `long` has another width on Windows: use a type of fixed width",
                         line.trim()
                     );
                 }

@@ -26,8 +26,8 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
     let differ = listed(declared.symmetric_difference(&gate));
     ensure!(
         differ.is_empty(),
-        "the header and the functions of export! differ for {}: {differ}; run `make header`, and \
-         export the same on every platform",
+        "the header and the functions in export! differ for {}: {differ}; run `make header`, and \
+         export the same functions on every platform",
         target.triple
     );
     let missing: Vec<String> = header::types(&text)
@@ -36,7 +36,7 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
         .collect();
     ensure!(
         missing.is_empty(),
-        "{module}_layout does not tell how {} lies in memory: declare it with export_struct! or \
+        "{module}_layout does not list the memory layout of {}: declare it with export_struct! or \
          export_enum!, or give its `Abi` a LAYOUT; then run `make header`",
         missing.join(", ")
     );
@@ -63,7 +63,7 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
         .arg(scratch.path().join("layout.o"));
     run::run(&mut command, &log).with_context(|| {
         format!(
-            "Rust and C differ about what crosses, for {}: run `make header`, then look at {}",
+            "Rust and C disagree about memory layouts for {}: run `make header`, then look at {}",
             target.triple,
             project.relative(&source)
         )
@@ -76,7 +76,7 @@ pub fn table(library: &Path, module: &str) -> Result<String> {
         std::fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
     library::layout(&data, module).with_context(|| {
         format!(
-            "{} holds no `{module}.layout=`, the text of {module}_layout",
+            "{} does not contain `{module}.layout=`, the text of {module}_layout",
             library.display()
         )
     })
@@ -106,9 +106,9 @@ pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> R
     let stray = listed(exported.difference(gate));
     ensure!(
         stray.is_empty(),
-        "the fingerprint does not cover what is exported beside export!: {stray}; declare it with \
-         export! in the crate's root, or do not export it (no_mangle, export_name; an extern \
-         block belongs inside a function), in a dependency neither"
+        "exported without export!, so not covered by the fingerprint: {stray}; declare it with \
+         export! in the crate's root, or remove the export (no_mangle, export_name; move an \
+         extern block into a function), also from dependencies"
     );
     Ok(())
 }
@@ -133,8 +133,7 @@ fn assertions(table: &str, module: &str) -> Result<String> {
         c += &format!("_Static_assert({what} == {value}, \"in Rust: {value}\");\n");
     };
     for line in table.lines().filter(|line| !line.starts_with("fn ")) {
-        let unknown =
-            || format!("{module}_layout says {line:?}, which its comment does not explain");
+        let unknown = || format!("{module}_layout has an unknown line {line:?}");
         let mut words = line.split(' ');
         let mut word = || words.next().with_context(unknown);
         let (kind, name, size, align) = (word()?, word()?, word()?, word()?);

@@ -115,7 +115,7 @@ impl<'a> Builder<'a> {
             }
         };
         let image = match backend {
-            // Also an error of ours, where cross would try to pull it.
+            // The error comes from here, before cross tries to pull the image.
             Backend::Docker | Backend::Cross => self.image(target)?,
             _ => None,
         };
@@ -179,16 +179,16 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// What to say where a backend needs an image that docker/images.toml does not have.
+/// The error when a backend needs an image that docker/images.toml does not have.
 pub fn no_image(target: &Target) -> String {
     format!(
-        "{} has no image for this BACKEND: leave it out, and zig builds it",
+        "there is no image for {} with this BACKEND: leave BACKEND out to build it with zig",
         target.short_name()
     )
 }
 
-/// Whether the library needs no more than its target promises. The rest is judged in the
-/// finished wheel.
+/// Whether the library needs no more than its tag allows. The rest is audited in the finished
+/// wheel.
 fn check(target: &Target, path: &Path) -> Result<()> {
     let platforms: Vec<_> = platform::platform(target.tag()).into_iter().collect();
     let place = Place {
@@ -204,7 +204,7 @@ fn check(target: &Target, path: &Path) -> Result<()> {
         .collect();
     ensure!(
         found.is_empty(),
-        "{} does not keep what its tag, {}, promises: {}; or change the row in ci/targets.toml",
+        "{} needs more than its tag, {}, allows: {}; or change the row in ci/targets.toml",
         path.display(),
         target.tag(),
         found.join("; ")
@@ -285,8 +285,8 @@ fn artefact(project: &Project, mut plan: Plan, folder: &Path) -> Result<PathBuf>
     let manifest = project.rust.join("Cargo.toml");
     let mut library = None;
     for line in read(&out)?.lines().filter(|line| line.starts_with('{')) {
-        let message: Message =
-            serde_json::from_str(line).with_context(|| format!("a message of cargo: {line}"))?;
+        let message: Message = serde_json::from_str(line)
+            .with_context(|| format!("cannot read cargo's message {line}"))?;
         if message.reason == "compiler-artifact" && plan.outside(message.manifest_path) == manifest
         {
             library = message

@@ -63,7 +63,7 @@ pub fn plan(
     folder: &Path,
 ) -> Result<Plan> {
     let mut plan = match backend {
-        // It has an unwinder of its own.
+        // It brings its unwinder.
         Backend::Zig | Backend::Cibuildwheel => return zig(project, target, folder),
         Backend::Cargo => plain(project, &target.triple, folder)?,
         Backend::Docker => docker(project, target, &image.context("no image")?, folder)?,
@@ -154,7 +154,7 @@ fn static_unwinder(plan: &Plan) -> Result<String> {
     Ok(format!("-Lnative={}", seen.display()))
 }
 
-/// What a container is told of the environment.
+/// The environment variables that a container gets.
 fn passed_on() -> Vec<String> {
     let mut names: Vec<String> = settings::depended_on().map(|(name, _)| name).collect();
     names.push("SOURCE_DATE_EPOCH".to_owned());

@@ -119,15 +119,16 @@ pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Res
         let mut of_tree = vec!["tree", "--format", " {p}"];
         of_tree.extend(options.split(' ').chain([&**triple]));
         let tree = cargo_says(&of_tree)?;
-        add_links(&mut links, &tree).with_context(|| format!("`cargo tree` says\n{tree}"))?;
+        add_links(&mut links, &tree)
+            .with_context(|| format!("cannot read the output of `cargo tree`:\n{tree}"))?;
     }
-    let metadata: Metadata =
-        serde_json::from_str(&cargo_says(&of_all)?).context("`cargo metadata`")?;
+    let metadata: Metadata = serde_json::from_str(&cargo_says(&of_all)?)
+        .context("cannot read the output of `cargo metadata`")?;
     let lock: Lock = toml::from_str(&read(&project.rust.join("Cargo.lock"))?)?;
     let release = rustc
         .lines()
         .find_map(|line| line.strip_prefix("release: "));
-    let release = release.context("`rustc -vV` names no release")?;
+    let release = release.context("`rustc -vV` reports no release")?;
     let text = serde_json::to_string_pretty(&document(&metadata, &links, &lock, release)?)?;
     Ok(text + "\n")
 }
@@ -160,7 +161,7 @@ fn document(metadata: &Metadata, links: &Links, lock: &Lock, rust: &str) -> Resu
         .collect();
     let described = |(name, version): &(String, String)| -> Result<&Package> {
         let found = packages.get(&(&**name, &**version)).copied();
-        found.with_context(|| format!("`cargo metadata` says nothing of {name} {version}"))
+        found.with_context(|| format!("`cargo metadata` does not list {name} {version}"))
     };
 
     let std = format!("rust-std@{rust}");
@@ -193,7 +194,7 @@ fn document(metadata: &Metadata, links: &Links, lock: &Lock, rust: &str) -> Resu
             components.insert(purl, component);
         }
     }
-    let main = main.context("`cargo tree` leaves out the crate itself")?;
+    let main = main.context("`cargo tree` does not list the crate itself")?;
     Ok(json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",

@@ -34,22 +34,22 @@ fn setup(project: &Project, tree: &Path, folder: &Path) -> Result<PathBuf> {
     let expected = format!("{}-{}.tar.gz", project.module, project.version);
     ensure!(
         sdist.file_name() == Some(expected.as_ref()),
-        "setup.py made {}, and not {expected}: a release's version is that of rust/Cargo.toml; \
+        "setup.py made {} instead of {expected}: a release's version is that of rust/Cargo.toml; \
          remove `tag_build` and `tag_date` from [egg_info] in python/setup.cfg",
         sdist.file_name().unwrap_or_default().display()
     );
     Ok(sdist)
 }
 
-/// The sdist with rust/vendor, and with cargo's settings for it in a file of their own, above
-/// the crate: whatever the crate's .cargo/config.toml says stays as it is.
+/// The sdist with rust/vendor, and with cargo's settings for it in a separate file above the
+/// crate, which leaves the crate's .cargo/config.toml as it is.
 pub fn pack_vendored(project: &Project, plain: &Path, folder: &Path) -> Result<PathBuf> {
     let tree = unpack(project, plain, folder)?;
     let settings = folder.join("vendor.toml");
     let mut command = toolchain::cargo(project)?;
     command
         .current_dir(&tree)
-        // A mirror that cargo is told to use here is used; its name gets nowhere.
+        // A mirror that is configured here is used; its name is not packed.
         .args(["vendor", "--locked", "--respect-source-config"])
         .args(["--manifest-path", "rust/Cargo.toml", "rust/vendor"]);
     let log = project.build("sdist").join("log");

@@ -17,8 +17,8 @@ use super::toolchain;
 use crate::files::read;
 use crate::project::Project;
 
-/// Where it is set, and not empty, this machine's settings count as well: a distribution has
-/// flags of its own, and a developer may try some.
+/// If it is set, and not empty, this machine's settings count as well: a distribution has its
+/// flags, and a developer may try some.
 const LOCAL: &str = "LOCAL_SETTINGS";
 
 fn local() -> bool {
@@ -159,7 +159,10 @@ impl Settings {
         if local() {
             let found = [&self.left_out[..], &self.refused].concat();
             if !found.is_empty() {
-                eprintln!("note: {LOCAL}: this build also uses {}", found.join(", "));
+                eprintln!(
+                    "note: because of {LOCAL}, this build also uses {}",
+                    found.join(", ")
+                );
             }
             return Ok(());
         }
@@ -172,9 +175,9 @@ impl Settings {
         }
         ensure!(
             self.refused.is_empty(),
-            "only the repository's settings for cargo may change what is built, and cargo would \
-             also use {}: remove them, or move them to rust/.cargo/config.toml, or set {LOCAL}=1 \
-             to build with them",
+            "cargo would use settings from outside the repository that change what is built: {}; \
+             remove them, move them to rust/.cargo/config.toml, or set {LOCAL}=1 to build with \
+             them",
             self.refused.join(", ")
         );
         Ok(())
@@ -288,7 +291,7 @@ fn add_included(path: PathBuf, files: &mut Vec<(PathBuf, Table)>) -> Result<()> 
         return Ok(()); // CARGO_HOME is often a folder above
     }
     let table: Table = toml::from_str(&read(&path)?)
-        .with_context(|| format!("{} is not a configuration of cargo's", path.display()))?;
+        .with_context(|| format!("{} is not a valid cargo configuration file", path.display()))?;
     let include = table.get("include").cloned();
     let at = files.len();
     files.push((path.clone(), table));

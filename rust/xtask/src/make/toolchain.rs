@@ -30,7 +30,7 @@ pub fn toolchain(project: &Project) -> Result<Toolchain> {
     let version = rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(Toolchain {
-        host: host.context("`rustc -vV` names no host")?.to_owned(),
+        host: host.context("`rustc -vV` reports no host")?.to_owned(),
         sysroot: rustc(&["--print", "sysroot"])?.trim().into(),
         version,
     })
@@ -51,7 +51,7 @@ pub fn rustc(rust: &Path, arguments: &[&str]) -> Result<String> {
     ensure!(
         output.status.success() || !said.contains("' is not installed"),
         "the toolchain for {} is not installed: {}; run `rustup toolchain install` there, or \
-         choose another by RUSTUP_TOOLCHAIN",
+         select another with RUSTUP_TOOLCHAIN",
         rust.display(),
         said.lines().next().unwrap_or_default()
     );
@@ -113,10 +113,12 @@ impl Toolchain {
 
     fn source_std(&self, triple: &str) -> Result<Std> {
         ensure!(
-            self.sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").is_file(),
+            self.sysroot
+                .join("lib/rustlib/src/rust/library/Cargo.lock")
+                .is_file(),
             "there is no standard library for {triple} in {}: run `rustup target add {triple}`, \
              or `rustup component add rust-src` so that cargo builds it, \
-             or choose a toolchain that has one of the two by RUSTUP_TOOLCHAIN, or by CARGO and RUSTC",
+             or select a toolchain that has either, with RUSTUP_TOOLCHAIN, or with CARGO and RUSTC",
             self.sysroot.display()
         );
         Ok(Std::Source)
@@ -152,7 +154,7 @@ pub fn cargo_home() -> Result<PathBuf> {
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(home)
-        .context("neither CARGO_HOME nor HOME says where cargo keeps sources")
+        .context("cannot find cargo's home folder: set CARGO_HOME or HOME")
 }
 
 pub fn cargo(project: &Project) -> Result<Command> {

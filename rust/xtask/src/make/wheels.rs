@@ -35,7 +35,7 @@ pub struct Record {
     pub ran: String,
 }
 
-/// What came of one target.
+/// The result for one target.
 #[derive(Serialize)]
 pub struct Row {
     pub target: String,
@@ -267,11 +267,11 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
     let (_, python) = said
         .trim()
         .rsplit_once(" runs on ")
-        .with_context(|| format!("scripts/smoke.py said {said:?}"))?;
+        .with_context(|| format!("unexpected output of scripts/smoke.py: {said:?}"))?;
     Ok(python.to_owned())
 }
 
-/// What is wrong with a wheel of this project's, as text.
+/// The findings about one of this project's wheels, as text.
 fn errors(wheel: &Path, context: &judge::Context) -> Result<Vec<String>> {
     let data = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
     let name = wheel.file_name().unwrap_or_default().to_string_lossy();

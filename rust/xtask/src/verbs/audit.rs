@@ -1,4 +1,4 @@
-//! Judges files, and makes one report.
+//! Audits files and prints one report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -22,7 +22,7 @@ use crate::run;
 use crate::say::say;
 use crate::targets;
 
-/// What the judge has to know of the project.
+/// What the judge needs to know about the project.
 pub fn context(project: &Project) -> Result<Context> {
     let header = project.rust.join(format!("include/{}.h", project.module));
     let mut tracked = tracked(project)?;
@@ -105,13 +105,13 @@ fn is_packed(path: &str) -> bool {
     path.starts_with("rust/vendor/") || !path.split('/').any(leftover)
 }
 
-/// The project's files as git knows them, with `/` between names; without a repository, or
-/// before the first `git add`, those that are there.
+/// The files that git tracks, with `/` between names; without a repository, or before the first
+/// `git add`, those in the folder.
 fn tracked(project: &Project) -> Result<Vec<String>> {
     let known = project.git(&["ls-files", "-z"])?;
     match known {
         None => eprintln!(
-            "note: {} is not a git repository: an sdist is compared with the files that are there",
+            "note: {} is not a git repository: an sdist is compared with the files in that folder",
             project.root.display()
         ),
         Some(known) if !known.is_empty() => {
@@ -149,15 +149,15 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The files to judge, anybody's [default: all in dist/]
+    /// The files to audit, of any project [default: all in dist/]
     files: Vec<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
-    /// Judge dist/ as the set of files that a release is, too
+    /// Also check that dist/ is one complete release
     #[arg(long, conflicts_with = "files")]
     release: bool,
-    /// Say what a code stands for, and no more
+    /// Explain a code instead of auditing files
     #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "json", "release"])]
     explain: Option<String>,
 }
@@ -174,7 +174,7 @@ impl Options {
     }
 }
 
-/// Judges files, or all in dist/ when none is named, and prints what was found.
+/// Audits the named files, or all in dist/, and prints the findings.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     if let Some(code) = &options.explain {
         return explain(code);
@@ -200,7 +200,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         .count();
     ensure!(
         errors == 0,
-        "{errors} finding{} above; `xtask audit --explain CODE` says more of a code",
+        "{errors} finding{} above; `xtask audit --explain CODE` explains a code",
         if errors == 1 { "" } else { "s" }
     );
     Ok(())
@@ -214,7 +214,7 @@ fn in_dist(project: &Project) -> Result<Vec<PathBuf>> {
     files.sort();
     ensure!(
         !files.is_empty(),
-        "dist/ is empty: run `make wheels` and `make sdist`, or name files"
+        "dist/ is empty: run `make wheels` and `make sdist`, or name files to audit"
     );
     Ok(files)
 }
@@ -255,14 +255,18 @@ fn print(judged: &[Judged], release: bool) {
         if findings.is_empty() {
             say!(
                 "ok {file}{}",
-                if is_set { ": the release is whole" } else { "" }
+                if is_set {
+                    ": the release is complete"
+                } else {
+                    ""
+                }
             );
         }
     }
 }
 
-/// Without what moves the terminal's cursor, or begins a line that looks like another finding:
-/// the texts are those of the files.
+/// Escapes control characters. The texts come from the audited files: they could move the
+/// terminal's cursor, or begin a line that looks like another finding.
 fn visible(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
@@ -276,7 +280,7 @@ fn visible(text: &str) -> String {
 
 fn explain(code: &str) -> Result<()> {
     let Some(rule) = rules::rule(&code.to_uppercase()) else {
-        bail!("no rule has the code {code}; docs/rules.md lists them");
+        bail!("there is no rule {code}; docs/rules.md lists them");
     };
     let scope = match rule.scope {
         Scope::All => "an error in any file",
@@ -294,7 +298,7 @@ fn explain(code: &str) -> Result<()> {
 
 // ---- The release ---------------------------------------------------------------------------
 
-/// Whether the files in dist/ are those of one release, whole.
+/// Whether the files in dist/ are one complete release.
 fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Judged> {
     let mut judge = Judge::new("dist/", context);
     judge.own = true;
@@ -303,7 +307,7 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
     for file in judged {
         let name = base_name(&file.file);
         if !expected.remove(name) {
-            judge.add(&rules::X802, Some(name), "it is no file of this release");
+            judge.add(&rules::X802, Some(name), "it is not part of this release");
         }
     }
     for name in expected {
@@ -320,7 +324,7 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
             }
             for (name, hash) in &wheel.package {
                 if sdist.package.get(name) != Some(hash) {
-                    let text = format!("its {name} is not that of the sdist");
+                    let text = format!("its {name} differs from the sdist's");
                     judge.add(&rules::X803, Some(base_name(&wheel.file)), text);
                 }
             }
@@ -332,7 +336,7 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
                 None => None,
             };
             if source.is_some_and(|source| source != *hash) {
-                let text = "it is another than in the working tree";
+                let text = "it differs from the working tree";
                 judge.add(&rules::S704, Some(name), text);
             }
         }
@@ -366,13 +370,13 @@ fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Ju
         judge.add(
             &rules::X804,
             None,
-            format!("there are several dates: {}", texts.join(", ")),
+            format!("the files have different dates: {}", texts.join(", ")),
         );
     }
     Ok(judge.judged)
 }
 
-/// Builds the crate of the sdist in a folder of its own, as a packager without a network.
+/// Builds the sdist's crate in a separate folder, as a packager without a network does.
 fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
     let scratch = files::scratch(&project.build("audit"))?;
     let data = fs::read(project.dist().join(sdist_name))?;

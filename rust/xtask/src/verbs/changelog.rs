@@ -61,12 +61,14 @@ pub fn dated(changelog: &str, version: &str, today: &str) -> Result<String> {
     match unreleased {
         // A second run of the verb, or the first version of all.
         None if notes(changelog, version).is_ok() => Ok(changelog.to_owned()),
-        None => bail!("CHANGELOG.md has no section `## {UNRELEASED}`: write there what changed"),
+        None => {
+            bail!("CHANGELOG.md has no section `## {UNRELEASED}`: add one that lists what changed")
+        }
         Some((_, heading, "")) => {
-            bail!("CHANGELOG.md has nothing in `{heading}`: write there what changed")
+            bail!("CHANGELOG.md has nothing in `{heading}`: list there what changed")
         }
         Some(_) if found.iter().any(|(word, ..)| *word == version) => {
-            bail!("CHANGELOG.md has a section `## {version}` already, beside `## {UNRELEASED}`")
+            bail!("CHANGELOG.md already has a section `## {version}`: merge `## {UNRELEASED}` into it, or choose another version")
         }
         Some((_, heading, _)) => {
             let start = heading.as_ptr() as usize - changelog.as_ptr() as usize;

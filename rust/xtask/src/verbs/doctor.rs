@@ -1,4 +1,4 @@
-//! What would build each target on this machine, and what is missing.
+//! Reports what would build each target on this machine, and what is missing.
 
 use anyhow::{ensure, Result};
 
@@ -14,7 +14,7 @@ use crate::targets::Backend;
 pub struct Options {
     /// Triples, tags, short names or groups [default: host]
     targets: Vec<String>,
-    /// What calls cargo [default: zig; cargo for macOS on macOS]
+    /// The backend [default: zig; cargo for macOS on macOS]
     #[arg(short, long)]
     backend: Option<Backend>,
 }

@@ -7,7 +7,7 @@ use crate::project::Project;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Change nothing; fail when a file is out of date
+    /// Write nothing; fail if a file is out of date
     #[arg(long)]
     check: bool,
 }

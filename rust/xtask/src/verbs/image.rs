@@ -7,7 +7,7 @@ use crate::project::Project;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Its name in docker/images.toml
+    /// The image's name in docker/images.toml
     name: String,
 }
 

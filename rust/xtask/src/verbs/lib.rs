@@ -1,4 +1,4 @@
-//! The library, as wheels carry it, in the package's lib folder.
+//! Builds the library for the package's lib folder.
 
 use anyhow::{bail, Result};
 
@@ -10,14 +10,14 @@ use crate::targets::Backend;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The target triple; this machine's when none is named
+    /// The target triple [default: this machine's]
     target: Option<String>,
-    /// What calls cargo [default: zig; cargo for macOS on macOS]
+    /// The backend [default: zig; cargo for macOS on macOS]
     #[arg(short, long)]
     backend: Option<Backend>,
 }
 
-/// Builds the library as wheels carry it, and puts it into the package's lib folder.
+/// Builds the library exactly as for a wheel, and puts it into the package's lib folder.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     project.ensure_cargo_builds(
         "lib",
@@ -27,7 +27,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     let words: Vec<String> = options.target.clone().into_iter().collect();
     let selected = builder.select(&words)?;
     let [target] = &selected[..] else {
-        bail!("the lib folder holds one library: name one target");
+        bail!("the lib folder holds one library: name exactly one target");
     };
     let folder = project.build(&target.triple);
     eprintln!("{}: build", target.triple);

@@ -1,4 +1,4 @@
-//! The matrix of CI, from the table.
+//! The jobs of CI, from the table of targets.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::project::Project;
 use crate::say;
 use crate::targets::{self, Backend, Runner, Target};
 
-/// One job that builds a wheel, judges it and runs it where it was built.
+/// One job that builds a wheel, audits it, and runs it on the same runner.
 #[derive(Serialize)]
 struct Build {
     target: String,
     runner: String,
     backend: Backend,
-    /// What the builder's containers are made of; empty without containers.
+    /// The base image of the containers that build; empty without containers.
     image: String,
-    /// What stands for the platform's machine on that runner; empty on one of its own.
+    /// What emulates the platform on that runner; empty if it needs no emulation.
     emulator: String,
-    /// What actions/setup-python is to bring, a line each: where the wheel is at home, each of
-    /// them runs it.
+    /// The versions that actions/setup-python installs, one a line. Each of them runs the wheel
+    /// if the runner is of the wheel's platform.
     pythons: String,
 }
 
@@ -42,19 +42,22 @@ struct Matrix<Row> {
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// What CI builds
+    /// Triples, tags, short names or groups to build
     targets: Vec<String>,
-    /// By what, instead of what the table says
+    /// The backend, instead of the table's
     #[arg(short, long)]
     backend: Option<Backend>,
 }
 
-/// Prints both matrices, each as a name, `=` and one line of JSON; in a step of GitHub's they
-/// become the step's outputs, too.
+/// Prints both matrices, each as `name=` and one line of JSON. In a GitHub Actions step they also
+/// become the step's outputs.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     let table = targets::load(project)?;
     let runners = targets::runners(project)?;
-    ensure!(!runners.is_empty(), "ci/targets.toml names no runner");
+    ensure!(
+        !runners.is_empty(),
+        "ci/targets.toml lists no runner: add a [[github]] table"
+    );
     let selected = targets::select(&table, &options.targets, "")?;
     let mut rows = Vec::new();
     let mut native: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -81,7 +84,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     say::output(&text)
 }
 
-/// [`targets::load`] has seen to it that there is one.
+/// [`targets::load`] has checked that there is one.
 fn named<'a>(runners: &'a [Runner], name: &str) -> &'a Runner {
     let found = runners.iter().find(|runner| runner.name == name);
     found.expect("the table names it")

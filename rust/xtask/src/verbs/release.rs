@@ -1,4 +1,4 @@
-//! A release: its version, its tag, and what is published beside its files.
+//! A release: its version, its tag, and what is published with its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ use crate::targets;
 
 #[derive(clap::Args)]
 pub struct Version {
-    /// As cargo writes it: 1.2.3, 1.2.3-rc.1
+    /// The new version, in cargo's spelling: 1.2.3, 1.2.3-rc.1
     version: String,
 }
 
@@ -39,25 +39,26 @@ pub struct Tag {
 
 // ---- The version ---------------------------------------------------------------------------
 
-/// Sets the version: in rust/Cargo.toml and its lock file, in what is generated from them, and
-/// as the heading of the changelog. All of it, or nothing when it fails.
+/// Sets the version in rust/Cargo.toml, its lock file, the generated files and the changelog's
+/// heading. If one fails, none is changed.
 pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
     let version = &options.version;
     let cargo = semver::Version::parse(version).with_context(|| {
-        format!("cargo takes no version {version:?}; it is like 1.2.3 or 1.2.3-rc.1")
+        format!("cargo does not accept the version {version:?}: use one like 1.2.3 or 1.2.3-rc.1")
     })?;
     let new = project::python_version(version)?;
     let python = pep440_rs::Version::from_str(&new)?;
     ensure!(
         cargo.pre.is_empty() || python.any_prerelease(),
-        "to cargo {version} comes before {}.{}.{}, to Python after it, as {new}",
+        "cargo sorts {version} before {}.{}.{}, Python sorts it after, as {new}: use a \
+         pre-release like 1.2.3-rc.1",
         cargo.major,
         cargo.minor,
         cargo.patch
     );
     ensure!(
         Some(python) >= pep440_rs::Version::from_str(&project.version).ok(),
-        "{new} is older than {}, the version that rust/Cargo.toml has",
+        "{new} is older than {}, the version in rust/Cargo.toml",
         project.version
     );
     let package = project.package();
@@ -117,7 +118,7 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
 
 // ---- The tag -------------------------------------------------------------------------------
 
-/// Says all that stands against releasing this commit under a tag, before anything is built.
+/// Reports everything that prevents releasing this commit under a tag, before anything is built.
 pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     let version = &project.version;
     let expected = format!("v{version}");
@@ -128,7 +129,7 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     let mut findings = Vec::new();
     if *tag != expected {
         findings.push(format!(
-            "the tag is {tag}, and the version in rust/Cargo.toml is {version}: tag {expected}, \
+            "the tag is {tag}, but the version in rust/Cargo.toml is {version}: tag {expected}, \
              or run `make bump VERSION=…`, commit, and tag that"
         ));
     }
@@ -138,7 +139,7 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     let commit = format!("{reference}^{{commit}}");
     if exists && git(project, &["rev-parse", "--verify", &commit])? != head {
         findings.push(format!(
-            "the tag {tag} is of another commit than HEAD: run `git checkout {tag}`, or choose \
+            "the tag {tag} points to another commit than HEAD: run `git checkout {tag}`, or set \
              another version with `make bump`"
         ));
     }
@@ -148,14 +149,14 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     )?;
     if !changed.is_empty() {
         findings.push(format!(
-            "the working tree is not what is committed: commit these, or stash them:\n  {}",
+            "the working tree has uncommitted changes: commit or stash them:\n  {}",
             changed.lines().collect::<Vec<_>>().join("\n  ")
         ));
     }
     if let Err(error) = read(&project.root.join("CHANGELOG.md"))
         .and_then(|changelog| notes(&changelog, version).map(drop))
     {
-        findings.push(format!("{error:#}: write what users should know of it"));
+        findings.push(format!("{error:#}: describe the release there"));
     }
     if let Err(error) = header::run(project, true) {
         findings.push(format!("{error:#}"));
@@ -166,11 +167,13 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
         .args(["tree", "--locked", "--depth", "0"]);
     if let Err(error) = run::run(&mut cargo, &project.build("tag").join("log")) {
         findings.push(format!(
-            "rust/Cargo.lock does not fit rust/Cargo.toml: {error:#}"
+            "rust/Cargo.lock does not match rust/Cargo.toml: {error:#}"
         ));
     }
     match &options.index {
-        None => say!("not asked: whether an index has {version} (REPOSITORY=pypi asks)"),
+        None => say!(
+            "not checked: whether an index already has {version} (set REPOSITORY=pypi to check)"
+        ),
         Some(index) => match is_released(project, index) {
             Ok(None) => {}
             Ok(Some(finding)) => findings.push(finding),
@@ -185,8 +188,8 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     Ok(())
 }
 
-/// Why an index takes no release of this version: it has one. What it has in part is a release
-/// that did not come to its end.
+/// Why an index does not accept a release of this version: it has one. If it has only some of
+/// the files, an earlier release was interrupted.
 fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     let name = wheel::normalised(&project.module);
     let version = &project.version;
@@ -205,12 +208,12 @@ fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     }
     if missing.is_empty() {
         return Ok(Some(format!(
-            "{index} has {name} {version} already, and an index never takes a file again: run \
+            "{index} already has {name} {version}, and never accepts the same file name again: run \
              `make bump VERSION=…`"
         )));
     }
     say!(
-        "{index} has {} files of {name} {version}, and lacks {}: that release goes on",
+        "{index} has {} files of {name} {version} and lacks {}: this release completes them",
         has.len(),
         missing.len()
     );
@@ -225,8 +228,8 @@ fn git(project: &Project, words: &[&str]) -> Result<String> {
 
 // ---- The files -----------------------------------------------------------------------------
 
-/// Judges dist/ as the whole of a release. Then writes into build/release what is published
-/// beside it: SHA256SUMS, the notes, and the SBOMs, which lie in the wheels too.
+/// Audits dist/ as a complete release. Then writes into build/release what is published with
+/// it: SHA256SUMS, the notes, and the SBOMs, which the wheels contain, too.
 pub fn gather(project: &Project) -> Result<()> {
     let folder = project.build("release");
     let changelog = read(&project.root.join("CHANGELOG.md"))?;

@@ -1,4 +1,4 @@
-//! What the judge's rules are: the table in docs/, and what the tools know of platforms.
+//! The table of the judge's rules in docs/, and the data about platforms that they use.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ pub struct Options {
     /// Write docs/rules.md and ci/platforms.toml
     #[arg(long)]
     write: bool,
-    /// Fail when they are out of date
+    /// Write nothing; fail if they are out of date
     #[arg(long, conflicts_with = "write")]
     check: bool,
 }
@@ -67,19 +67,19 @@ fn markdown() -> String {
         ('W', "A wheel's name and metadata"),
         ('R', "A wheel's members"),
         ('L', "Libraries and programs, against the tag"),
-        ('D', "What they need"),
+        ('D', "Dependencies"),
         ('H', "Hardening"),
         ('A', "The ABI"),
         ('S', "The sdist"),
-        ('X', "The set that is a release (`xtask audit --release`)"),
+        ('X', "The complete release (`make audit RELEASE=1`)"),
     ];
     let mut text = String::from(
         "<!-- `make rules` writes this file from rust/xtask/src/judge/rules.rs -->\n\
          # The rules of `make audit`\n\n\
-         In this project's own files every finding is an error. In files of others, those of\n\
+         In this project's files every finding is an error. In other files, findings of\n\
          the rules marked *advice* are warnings, and the rules marked *own* and *release* are\n\
-         not applied. `xtask audit --explain CODE` says why a rule is there, what to do, and\n\
-         where it is laid down.\n",
+         not applied. `xtask audit --explain CODE` says why a rule exists, how to comply, and\n\
+         where it comes from.\n",
     );
     for (letter, title) in groups {
         text += &format!("\n## {title}\n\n| code | for | rule |\n|---|---|---|\n");

@@ -10,7 +10,7 @@ use crate::say::say;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// With every crate that rust/Cargo.lock names, so that it builds without a network
+    /// Include every crate that rust/Cargo.lock names, so that it builds without a network
     #[arg(long)]
     vendor: bool,
 }
@@ -19,7 +19,7 @@ pub struct Options {
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     project.ensure_cargo_builds(
         "sdist",
-        "an sdist would lack its sources; publish wheels alone",
+        "the sdist would lack the library's sources; publish only wheels",
     )?;
     let scratch = files::scratch(&project.build("sdist"))?;
     let mut packed = sdist::pack(project, scratch.path())?;

@@ -1,4 +1,4 @@
-//! Runs the wheels of dist/, each as far as this machine can.
+//! Runs the wheels in dist/, each as far as this machine can.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use crate::run::{self, CommandFailed};
 use crate::say::say;
 use crate::targets::{self, Target};
 
-/// What of a wheel ran, best first; the runners' lines begin with these words, which
+/// How much of a wheel ran, best first; the runners' lines begin with these words, which
 /// helpers/runners/protocol.py has, too.
 const LEVELS: [&str; 2] = ["installed", "functions only"];
 
-/// Nothing ran the wheel: what was read from its bytes is all.
+/// Nothing ran the wheel: only its bytes were read.
 const STATIC_ONLY: &str = "static only";
 
 /// A runner's exit code for "this machine lacks what it needs".
 const NOTHING_RAN: i32 = 77;
 
-/// What came of one wheel.
+/// The result for one wheel.
 #[derive(Serialize)]
 struct Row {
     target: String,
@@ -33,7 +33,7 @@ struct Row {
     level: &'static str,
     /// What ran it.
     ran: Vec<String>,
-    /// What did not, and why.
+    /// What did not run it, and why.
     skipped: Vec<String>,
     seconds: f64,
     error: Option<String>,
@@ -46,12 +46,12 @@ pub struct Options {
     /// How many wheels to run at a time [default: the number of cores]
     #[arg(short, long)]
     jobs: Option<usize>,
-    /// Print what came of each wheel as JSON
+    /// Print the result for each wheel as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the wheels for the targets that the words name; all there are, for no word.
+/// Runs the wheels for the named targets, or every wheel in dist/ if none is named.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     let host = toolchain::toolchain(project)?.host;
     let table = targets::load(project)?;
@@ -70,7 +70,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         print(&rows);
     }
     progress::ensure_none_failed(
-        "the wheel does wrong for",
+        "smoke test failed for",
         rows.iter().map(|row| (&*row.target, &row.error)),
     )
 }
@@ -108,12 +108,12 @@ fn wheels(
                 target.short_name()
             ),
             1 => wheels.push((target, found.remove(0))),
-            _ => bail!("dist/ has several wheels *{end}: remove those that are not meant"),
+            _ => bail!("dist/ has several wheels *{end}: remove all but one"),
         }
     }
     if let (true, Some(path)) = (all, files.first()) {
         bail!(
-            "no row of ci/targets.toml is for {}",
+            "{} matches no row of ci/targets.toml: remove it, or add a row",
             project.relative(path)
         );
     }
@@ -150,7 +150,7 @@ fn call_runner(
     let scratch = files::scratch(&folder)?;
     let (log, out) = (folder.join("smoke.log"), scratch.path().join("out"));
     let _ = fs::remove_file(&log);
-    // Where the wheel is at home, Pythons of this machine are the better ones.
+    // A wheel for this machine's platform runs on this machine's Pythons.
     let runner = match &target.runner {
         Some(runner) if !target.is_native(host) => runner,
         _ => "host",
@@ -164,7 +164,7 @@ fn call_runner(
     for line in read(&out)?.lines() {
         let (level, what) = line
             .split_once('\t')
-            .with_context(|| format!("{runner} said {line:?}"))?;
+            .with_context(|| format!("unexpected output of the runner {runner}: {line:?}"))?;
         match LEVELS.iter().position(|known| *known == level) {
             Some(rank) => {
                 let best = LEVELS.iter().position(|known| *known == row.level);

@@ -1,4 +1,4 @@
-//! Wheels for the targets that are named, in dist/.
+//! Wheels for the named targets, in dist/.
 
 use anyhow::Result;
 
@@ -18,15 +18,15 @@ pub struct Options {
     /// How many targets to build at a time [default: the number of cores]
     #[arg(short, long)]
     jobs: Option<usize>,
-    /// Print what came of each target as JSON
+    /// Print the result for each target as JSON
     #[arg(long)]
     json: bool,
-    /// What calls cargo [default: zig; cargo for macOS on macOS]
+    /// The backend [default: zig; cargo for macOS on macOS]
     #[arg(short, long)]
     backend: Option<Backend>,
 }
 
-/// Makes a wheel for each of the targets, and prints what came of it.
+/// Makes a wheel for each target, and prints the results.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     project.ensure_cargo_builds("wheels", "run `python setup.py bdist_wheel` in python/")?;
     let builder = Builder::new(project, options.backend)?;

@@ -23,8 +23,8 @@ pub fn repair(project: &Project, packed: &Path, repaired: &Path, log: &Path) -> 
     // neither Python 2 nor cffi before 2.0 to find the DLL.
     ensure!(
         sha256(&only(repaired, ".whl")?)? == sha256(packed)?,
-        "the library needs a DLL that Windows lacks, and no wheel for every Python can carry \
-         one: link it statically; {} names it",
+        "the library needs a DLL that is not part of Windows, and a wheel for every Python cannot \
+         bring one along: link it statically; {} names it",
         project.relative(log)
     );
     Ok(())
