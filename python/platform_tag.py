@@ -1,9 +1,8 @@
 """The platform that a compiled library is for, read from the library's own bytes.
 
-A wheel's platform tag (PEP 425) must say what the library inside it is, so it is never
-taken from what somebody said the target was. Reads ELF, Mach-O and PE on any host, with
-the standard library of Python 2.7 and 3.x alone. setup.py uses it on end users'
-machines too.
+A wheel's platform tag (PEP 425) must describe the library inside, so it is never taken from
+the requested target. Reads ELF, Mach-O and PE on any host, with nothing but the standard
+library of Python 2.7 and 3.x. setup.py also uses it on end users' machines.
 """
 
 import collections
@@ -14,7 +13,7 @@ import struct
 import sys
 import sysconfig
 
-# (system, architecture in platform tags): what cargo calls it, where that differs.
+# (system, architecture in platform tags): cargo's name for it, if that differs.
 RUST_ARCHES = {
     ("linux", "armv6l"): "arm",
     ("linux", "armv7l"): "armv7",
@@ -68,7 +67,7 @@ class Platform(collections.namedtuple("Platform", "system arch libc version")):
     @property
     def triple(self):
         """The target triple that cargo builds such a library for."""
-        # Rust has no target of its own for ARMv8 in 32 bits.
+        # Rust has no target for 32-bit ARMv8.
         arch = "armv7l" if self.arch == "armv8l" else self.arch
         arch = RUST_ARCHES.get((self.system, arch), arch)
         if self.system == "macos":
@@ -169,7 +168,7 @@ def of_library(path):
             return _pe(data)
     except (struct.error, OverflowError):  # An offset can be larger than any file.
         raise NotALibrary("it is cut short")
-    raise NotALibrary("it begins with neither of ELF, Mach-O and PE")
+    raise NotALibrary("it is neither ELF, Mach-O nor PE")
 
 
 def fingerprint(path, module):

@@ -1,7 +1,7 @@
 """Packs the compiled library with the Python package that loads it.
 
-A library that lies ready in <package>/lib is used; where it is missing or stale, cargo
-builds one. This file runs on end users' machines too, on Python 2.7 and 3.6 to the newest.
+A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one.
+This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
 
     CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
     CARGO=<path>                  the cargo to call
@@ -43,8 +43,8 @@ import platform_tag  # noqa: E402
 PACKAGE = "hello_pyrust"
 LIB = os.path.join(PACKAGE, "lib")
 FFI = os.path.join(PACKAGE, "_ffi.py")
-# An sdist holds the crate; in the repository it lies beside this folder. Beside a copy of
-# this folder, which old pips make in /tmp, may lie anybody's.
+# An sdist contains the crate; in the repository it is beside this folder. Old pips copy this
+# folder to /tmp, where a folder of that name may be anybody's.
 CRATE = os.path.join(os.pardir, "rust") if os.path.basename(HERE) == "python" else "rust"
 if os.path.isfile("rust/Cargo.toml"):
     CRATE = "rust"
@@ -60,14 +60,14 @@ WHEELS = [
 ]
 LAST_PIPS = {(2, 7): (20, 3), (3, 6): (21, 3), (3, 7): (24, 0)}
 
-# An empty variable is an unset one, which cargo would take for a name.
+# An empty variable counts as unset. Cargo would take it for a name.
 for variable in ("CARGO", "CARGO_BUILD_TARGET", "RUSTC"):
     if not os.environ.get(variable):
         os.environ.pop(variable, None)
 
 
 def fail(text, *remedies):
-    """Ends the run with one message: what is wrong, then what can be done."""
+    """Ends the run with one message: what is wrong, then how to fix it."""
     lines = ["", "hello-pyrust: " + text] + ["  - " + remedy for remedy in remedies]
     raise SystemExit("\n".join(lines))
 
@@ -98,11 +98,11 @@ def flags_of_environment(environment):
 
 
 def wheel_remedy(platform):
-    """What to say of a wheel for the platform: how to get it, or that there is none."""
+    """How to get a wheel for the platform, or that there is none."""
     for pattern, oldest, pip in WHEELS:
         if re.match(pattern + "$", str(platform)):
             if LAST_PIPS.get(sys.version_info[:2], pip) < pip:
-                return "no pip for Python %d.%d takes the wheel for %s" % (
+                return "no pip for Python %d.%d accepts the wheel for %s" % (
                     sys.version_info[:2] + (platform,)
                 )
             words = "install a wheel, which needs no Rust: on %s or later" % oldest
@@ -116,15 +116,15 @@ def generated(name):
     """A constant of _ffi.py, which cannot be imported before cffi is there."""
     found = re.search(r"^%s = '(.*)'$" % name, text_of(FFI), re.MULTILINE)
     if not found:
-        fail("%s names no %s" % (FFI, name), "run `make header`")
+        fail("%s has no %s" % (FFI, name), "run `make header`")
     return found.group(1)
 
 
 def text_of(path):
-    """The text of a file that no build can do without."""
+    """The text of a file that every build needs."""
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            fail("%s is not a file" % path)  # To open a FIFO would be to wait.
+            fail("%s is not a file" % path)  # Opening a FIFO would wait forever.
         with io.open(path, encoding="utf-8") as file:
             return file.read()
     except (IOError, OSError) as error:
@@ -224,7 +224,7 @@ def add_needed(found):
                 continue
             where = "%s names %s" % (os.path.relpath(path), text)
             if (crate + os.sep).startswith(needed + os.sep):
-                fail("%s, a folder around the crate, which no sdist can hold" % where)
+                fail("%s, a folder that contains the crate: an sdist cannot hold it" % where)
             if not needed.startswith(root + os.sep):
                 fail(
                     "%s, which is outside %s: an sdist cannot hold it" % (where, root),
@@ -240,7 +240,7 @@ def add_needed(found):
                 name = os.path.relpath(place, root).replace(os.sep, "/")
                 if sha256(found.setdefault(name, it)) != sha256(it):
                     fail(
-                        "%s, and the sdist has another file by the name of %s" % (where, name),
+                        "%s, but the sdist has another file named %s" % (where, name),
                         "keep it in %s, or a link to it" % CRATE,
                     )
 
@@ -289,15 +289,15 @@ def package_files():
 
 
 def refuse_what_is_not_packed(distribution):
-    """Nothing is left out of an sdist or a wheel without a word."""
+    """Reports what would silently be left out of an sdist or a wheel."""
     for name in sorted(files_below(LIB)):
         if name != "README.md" and not re.match(r"(lib)?%s\." % PACKAGE, name):
             fail(
                 "%s/%s is not packed: a wheel holds one library, and nothing else of that folder"
                 % (LIB, name),
                 "remove it, or put data into another folder of %s" % PACKAGE,
-                "link against a library that yours needs: `make wheels` packs it, where it is "
-                "not the system's",
+                "to ship a library that yours needs, link against it: `make wheels` packs it, "
+                "unless it is part of the system",
             )
     for option in ("packages", "py_modules", "scripts", "data_files"):
         for name in getattr(distribution, option) or ():
@@ -358,7 +358,7 @@ def copy(source, destination, mode=0o644):
     if os.path.islink(source) and not os.path.exists(source):
         fail("%s is a link to %s, which cannot be reached" % (source, os.readlink(source)))
     if os.path.exists(source) and not os.path.isfile(source):
-        fail("%s is neither a file nor a folder, and cannot be packed: remove it" % source)
+        fail("%s is neither a file nor a folder and cannot be packed: remove it" % source)
     if not os.path.isdir(os.path.dirname(destination)):
         os.makedirs(os.path.dirname(destination))
     with replacing(destination) as temporary:
@@ -514,14 +514,14 @@ def value_digest(name):
 
 
 class build_library(Command):
-    """Finds or builds the library. Afterwards `path` is where it is, `platform` what it
-    is for. Runs once in a run of setup.py, whoever asks for it."""
+    """Finds or builds the library, once in a run of setup.py. Afterwards `path` is the file
+    and `platform` what it is for."""
 
-    description = "use the library in %s, or build it there where it does not fit" % LIB
+    description = "use the library in %s, or build it if that does not fit" % LIB
     user_options = [
         ("command=", None, "the command that builds the library [default: cargo build]"),
-        ("output=", None, "the library that the command leaves"),
-        ("library=", None, "take this library, and build none"),
+        ("output=", None, "the library that the command builds"),
+        ("library=", None, "use this library instead of building one"),
         ("sbom=", None, "a software bill of materials to pack (PEP 770)"),
         ("inplace", "i", "leave the library in " + LIB),
     ]
@@ -532,7 +532,7 @@ class build_library(Command):
 
     def finalize_options(self):
         if bool(self.command) != bool(self.output):
-            fail("[build_library] in setup.cfg needs both, `command` and `output`")
+            fail("[build_library] in setup.cfg needs both `command` and `output`")
         if {"develop", "editable_wheel"} & set(self.distribution.command_obj):
             self.inplace = True
 
@@ -547,10 +547,10 @@ class build_library(Command):
             fail(str(error))
         ready = os.path.join(LIB, platform_tag.library_name(self.wanted.system, PACKAGE))
         self.path = self.library
-        # Before the build: a file that is saved meanwhile makes the library stale.
+        # Before the build: a file that is saved during it makes the library stale.
         self.sources = sources_digest()
         if not self.path:
-            # A command of the author's own knows best what is up to date.
+            # Only the author's command can tell what is up to date.
             stale = self.command or self.stale(ready)
             self.path = self.build(stale, ready) if stale or self.checked(ready) else ready
         self.platform = self.read(self.path)
@@ -559,12 +559,12 @@ class build_library(Command):
         found, expected = platform_tag.fingerprint(self.path, PACKAGE), generated("ABI")
         if not found and expected:
             fail(
-                "%s tells no ABI: it must hold the bytes `%s.abi=`, the fingerprint in %s, and "
-                "NUL, once" % (self.path, PACKAGE, FFI)
+                "%s has no ABI fingerprint: it must contain, once, the bytes `%s.abi=`, the "
+                "fingerprint in %s, and NUL" % (self.path, PACKAGE, FFI)
             )
         if found and found != expected:
             fail(
-                "%s is stale: it was generated for the ABI %s, and %s, built from the sources, "
+                "%s is stale: it was generated for the ABI %s, but %s, built from the sources, "
                 "has %s" % (FFI, expected, self.path, found),
                 "run `make header`, and commit what it writes",
             )
@@ -584,7 +584,7 @@ class build_library(Command):
             )
 
     def stale(self, ready):
-        """Why the library at `ready` cannot be used; None when it can."""
+        """Why the library at `ready` cannot be used; None if it can."""
         if not os.path.lexists(ready):
             names = os.listdir(LIB) if os.path.isdir(LIB) else []
             others = [name for name in names if name.endswith((".so", ".dylib", ".dll"))]
@@ -594,11 +594,14 @@ class build_library(Command):
             return "%s is for %s, not for %s" % (ready, found, self.wanted)
         stamp = read_stamp(ready)
         if stamp.get("unfinished"):
-            return "%s is what a killed build left (if you put it there since: remove %s)" % (
-                ready,
-                stamp_path(ready),
+            return (
+                "%s was left by an interrupted build (if you have replaced it since, remove %s)"
+                % (
+                    ready,
+                    stamp_path(ready),
+                )
             )
-        # Without a stamp of its own a library was put there by hand: its bytes decide.
+        # Without a stamp, the library was put there by hand: its bytes decide.
         stamped = stamp.get("library") == sha256(ready)
         if stamped and self.sources:
             if stamp.get("sources") != self.sources:
@@ -607,7 +610,7 @@ class build_library(Command):
             return changed and "%s was built %s" % (ready, changed)
         abi = platform_tag.fingerprint(ready, PACKAGE) or ""  # Not every language gives one.
         if abi != generated("ABI"):
-            return "%s has the ABI %s, and %s is for %s" % (ready, abi, FFI, generated("ABI"))
+            return "%s has the ABI %s, but %s is for %s" % (ready, abi, FFI, generated("ABI"))
         return None
 
     def changed(self, stamp):
@@ -637,7 +640,7 @@ class build_library(Command):
         return None
 
     def checked(self, ready):
-        """Whether the library is one of which cargo, where there is one, knows best."""
+        """Whether cargo, if it is installed, should check if the library is up to date."""
         stamp = read_stamp(ready)
         by_setup = stamp.get("built") and stamp.get("place") == self.place_here()
         return self.sources and by_setup and stamp.get("library") == sha256(ready)
@@ -670,8 +673,8 @@ class build_library(Command):
         target = self.target or host and self.own_triple(host)
         if target:  # A `build.target` in a folder above would count otherwise.
             command += ["--target", target]
-        # What the crate needs counts more than the user's settings, and is joined to the user's
-        # flags, which cargo would take instead. Nobody else has flags by this key.
+        # What the crate needs overrides the user's settings, and is joined to the user's flags,
+        # which would otherwise replace it. Nobody else sets flags under this key.
         command += ["--config", 'profile.release.panic="unwind"']
         environment = dict(os.environ)
         flags = flags_of_environment(environment)
@@ -695,10 +698,10 @@ class build_library(Command):
             remedies = []
             if target != host:
                 remedies.append(
-                    "if the standard library for %s is what is missing: "
+                    "if the standard library for %s is missing, run: "
                     "rustup target add %s" % (self.wanted, target)
                 )
-            fail("cargo failed (exit code %d): see above" % cargo.returncode, *remedies)
+            fail("cargo failed (exit code %d); its output is above" % cargo.returncode, *remedies)
         for message in [json.loads(line) for line in messages if line.startswith("{")]:
             made = message.get("target", {})
             # Cargo before 1.79 says the package's name, with its hyphens.
@@ -707,7 +710,7 @@ class build_library(Command):
                 for path in message.get("filenames", ()):
                     if path.endswith((".so", ".dylib", ".dll")):
                         return native(path)
-        fail("cargo built no dynamic library: is `cdylib` in crate-type, in Cargo.toml?")
+        fail("cargo built no dynamic library: add `cdylib` to crate-type in Cargo.toml")
 
     def host_triple(self):
         """What rustc says that it runs on; None where it does not answer: cargo will say what
@@ -771,7 +774,7 @@ class BuildPy(build_py):
         built = os.path.join(self.build_lib, PACKAGE)
         name = platform_tag.library_name(library.platform.system, PACKAGE)
         self.made = os.path.join(built, "lib", name)
-        # Subpackages and data, too, whether setup.cfg names them or not: as in the sdist.
+        # With subpackages and data, whether or not setup.cfg names them, as in the sdist.
         self.mapping = {os.path.join(built, name): path for name, path in package_files().items()}
         if not getattr(self, "editable_mode", False):
             refuse_what_is_not_packed(self.distribution)
@@ -893,7 +896,7 @@ class Dist(Distribution):
 
 @contextlib.contextmanager
 def one_at_a_time():
-    """Two runs in one folder share setuptools' build/ and egg-info: they take turns."""
+    """Two runs in one folder share setuptools' build/ and egg-info, so they take turns."""
     lock = os.path.join("build", ".lock")
     if os.environ.get("HELLO_PYRUST_BUILDS") == HERE:  # a run that setuptools began
         yield
@@ -937,7 +940,7 @@ def one_at_a_time():
 check_date()
 with one_at_a_time():
     for name in ("setup.cfg", "LICENSE"):
-        text_of(name)  # setuptools goes on without them.
+        text_of(name)  # setuptools would carry on without them.
     setup(
         version=generated("VERSION"),
         # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.

@@ -1,7 +1,7 @@
 """A Rust library, called from every Python through CFFI.
 
-Text is `str` (Python 2: `unicode`, or UTF-8 in a `str`). What Rust reports as an error
-is raised: ValueError, OSError, or RustPanic when the Rust code panicked.
+Text is `str` (Python 2: `unicode`, or UTF-8 in a `str`). Errors in Rust are raised as
+exceptions: ValueError, OSError, or RustPanic if the Rust code panicked.
 """
 
 import collections
@@ -29,7 +29,7 @@ def hello(who="Python"):
 
     who: text. Raises ValueError for a NUL character in it, OSError when writing fails.
     """
-    if sys.stdout is not None:  # Rust writes to the file itself: what was printed goes first.
+    if sys.stdout is not None:  # Rust writes to the file directly: flush earlier output first.
         sys.stdout.flush()
     return check(lib.hello_pyrust_hello(text_in(who)), -1)
 

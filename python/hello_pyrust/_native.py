@@ -1,4 +1,4 @@
-"""The only place that loads the library: find it, check it, turn its errors into Python's."""
+"""Finds, checks and loads the library, and turns its errors into exceptions."""
 
 import atexit
 import os
@@ -19,8 +19,8 @@ PATH = os.path.join(
     NAMES.get(sys.platform, "libhello_pyrust.so"),
 )
 TEXT = type(b"".decode("ascii"))  # Python 2: unicode
-# The one way to load another library than the package's: an absolute path. Python's -E and
-# -I ignore it. It is held to the same ABI.
+# The only way to load another library than the package's: an absolute path. Python's -E and
+# -I ignore it. The library must have the same ABI.
 VARIABLE = "HELLO_PYRUST_LIBRARY"
 REMEDY = (
     "In a source checkout run `make dev`; otherwise "
@@ -28,21 +28,21 @@ REMEDY = (
 )
 FROZEN = (
     "The program was frozen without it, or with another one: add the package's folder `lib` "
-    "to its files; for PyInstaller, `--collect-binaries hello_pyrust` does it."
+    "to its files; for PyInstaller, use `--collect-binaries hello_pyrust`."
 )
 
-# What the loaders of glibc, musl, macOS and Windows say, and what it means; the first that
-# matches counts. `{0}` is what the group found. Of Windows, cffi tells the code of the error,
-# and PyPy the system's own words for it.
+# What the loaders of glibc, musl, macOS and Windows say, and what it means; the first match
+# counts. `{0}` is what the group found. On Windows, cffi reports the error's code, and PyPy the
+# system's text for it.
 CAUSES = [
     (
         r"version `GLIBC_([\d.]+)' not found",
-        "it needs glibc {0} or later, and this system's is older",
+        "it needs glibc {0} or later, but this system's is older",
     ),
-    (r"(?:libc|ld)[.-]musl-|\blibc\.so: ", "it is for musl, and this Python runs on another libc"),
+    (r"(?:libc|ld)[.-]musl-|\blibc\.so: ", "it is for musl, but this Python runs on another libc"),
     (
         r"shared library ld(?:64|-linux)|Error relocating .*: __\w+: symbol not found",
-        "it is for glibc, and this Python runs on musl",
+        "it is for glibc, but this Python runs on musl",
     ),
     (
         r"ELF class|incompatible architecture|wrong architecture|missing compatible arch",
@@ -60,17 +60,20 @@ CAUSES = [
     (
         r"code signature",
         "macOS refuses its signature: the file was changed after it was signed, or this "
-        "Python takes none but its maker's",
+        "Python accepts only its vendor's signature",
     ),
-    # Of the system's limits, before what they kept the loader from doing.
+    # The system's limits first: their effects match the patterns below.
     (r"Cannot allocate memory|error 0x8\b", "there is not enough memory for it"),
     (r"Too many open files", "too many files are open"),
     (
         r"failed to map segment|restore segment prot|executable stack|not permitted",
-        "its file system does not let code run: it is mounted with `noexec`, or a policy of "
-        "the system forbids it",
+        "its file system does not allow code to run: it is mounted with `noexec`, or a policy "
+        "of the system forbids it",
     ),
-    (r"[Pp]ermission denied|error 0x5\b|Access is denied", "this user may not read it"),
+    (
+        r"[Pp]ermission denied|error 0x5\b|Access is denied",
+        "the current user has no permission to read it",
+    ),
     (
         r"([^\s:]+): cannot open shared object file: No such|shared library ([^\s:]+): |"
         r"not loaded: (\S+)",
@@ -90,12 +93,12 @@ class RustPanic(RuntimeError):
 
 
 def _cause(path, said):
-    """What a loader's message means, in words; a colon is at the end."""
+    """What a loader's message means, followed by a colon; empty if unknown."""
     import platform
     import re
 
     if path + ": cannot open shared object file: No such file" in said and os.path.exists(path):
-        said = "wrong ELF class"  # glibc passes over another processor's, and finds none.
+        said = "wrong ELF class"  # glibc skips a file for another processor, and finds none.
     said = said.replace(path, "the library")  # Whatever its folders are called.
     here = "%d-bit on %s" % (64 if sys.maxsize > 2**32 else 32, platform.machine())
     for pattern, words in CAUSES:
@@ -135,7 +138,7 @@ def _absence(path):
 
     try:
         os.stat(path)
-        return "is no file"
+        return "is not a file"
     except OSError as error:
         if error.errno == errno.ENOENT:
             return "is missing"
@@ -175,7 +178,9 @@ def _load():
         remedy = FROZEN
     if not os.path.isfile(path):  # A loader would wait for a pipe.
         if getattr(globals().get("__loader__"), "archive", None) and not chosen:
-            remedy = "The package runs from an archive, where no system loads a library: unpack it."
+            remedy = (
+                "The package is in an archive, from which no system can load a library: unpack it."
+            )
         raise ImportError("the library %s %s. %s" % (path, _absence(path), remedy))
     if _cut_short(path):
         raise ImportError("the library %s is damaged: its end is missing. %s" % (path, remedy))
@@ -198,22 +203,23 @@ def _load():
                 getattr(lib, name)
         except (AttributeError, ffi.error) as error:
             raise ImportError(
-                "the library %s lacks what its header declares: %s. %s" % (path, error, remedy)
+                "the library %s lacks a function that its header declares: %s. %s"
+                % (path, error, remedy)
             )
         return lib
     try:
         # Safe to call whatever the library is: it takes nothing, and returns static text.
         abi = ffi.string(lib.hello_pyrust_abi()).decode("ascii")
     except (AttributeError, RuntimeError, ValueError, ffi.error):
-        raise ImportError("the library %s is not hello_pyrust's. %s" % (path, remedy))
+        raise ImportError("the library %s is not a hello_pyrust library. %s" % (path, remedy))
     if abi != ABI:
         if _holds(path, ABI):
             raise ImportError(
-                "the library %s was replaced, by an upgrade perhaps, and this process has the "
-                "earlier one loaded, with the ABI %s: start the process again." % (path, abi)
+                "the library %s was replaced, perhaps by an upgrade, but this process has loaded "
+                "the earlier one, with the ABI %s: restart the process." % (path, abi)
             )
         raise ImportError(
-            "the library %s is stale: its ABI is %s, and hello_pyrust/_ffi.py was generated "
+            "the library %s is stale: its ABI is %s, but hello_pyrust/_ffi.py was generated "
             "for %s. %s If you changed what the Rust source exports, run `make header` first."
             % (path, abi, ABI, remedy)
         )
@@ -231,7 +237,7 @@ ERRORS = {
 }
 
 
-# How long Python waits, when it ends, for callbacks on threads that the library started.
+# How long Python waits at exit for callbacks on threads that the library started.
 DRAIN = 5  # seconds
 
 
@@ -240,8 +246,8 @@ def _end_callbacks(end=lib.hello_pyrust_callbacks_end, drain=DRAIN, sys=sys):
     left = end(drain * 1000)
     if left > 0 and sys.stderr is not None:
         sys.stderr.write(
-            "hello_pyrust: callbacks under way when Python ends: %d, after %d seconds. Python "
-            "does not wait longer; one that goes on may abort the process.\n" % (left, drain)
+            "hello_pyrust: callbacks still running at exit: %d, after %d seconds. Python stops "
+            "waiting; a callback that continues may abort the process.\n" % (left, drain)
         )
 
 
@@ -249,8 +255,7 @@ atexit.register(_end_callbacks)
 
 
 def text_in(value):
-    """What a `const char *` argument takes: the UTF-8 of a text. Python 2's `str` passes
-    as it is."""
+    """A text as UTF-8, for a `const char *` argument. Python 2's `str` passes unchanged."""
     if isinstance(value, TEXT):
         value = value.encode("utf-8")
     elif not (str is bytes and isinstance(value, str)):
@@ -261,7 +266,7 @@ def text_in(value):
 
 
 def text_out(pointer):
-    """The text behind an owned `char *`, which is freed. Raises when it is NULL."""
+    """The text of an owned `char *`, which is freed. If it is NULL, raises the call's error."""
     check(pointer, ffi.NULL)
     try:
         return ffi.string(pointer).decode("utf-8")
@@ -270,13 +275,13 @@ def text_out(pointer):
 
 
 def check(result, failed):
-    """The result of a call, unless it is the one that means failure: raises its error."""
+    """Returns the result of a call, or raises its error if the result is `failed`."""
     if result == failed:
         kind = ffi.new("hello_pyrust_ErrorKind *")
         message = lib.hello_pyrust_error_take(kind)
         if not message:
             # A destructor or a signal handler failed in between, and took its own error.
-            raise RuntimeError("the call failed; its error was lost to another one")
+            raise RuntimeError("the call failed, but another error has replaced its message")
         raise ERRORS[kind[0]](text_out(message))
     return result
 
@@ -286,14 +291,14 @@ ROOM = 32 if "__pypy__" in sys.builtin_module_names else 5
 
 
 def room(levels=ROOM):
-    """Raises RecursionError (Python 2: RuntimeError) unless the stack has room for what runs
-    around a callback. Without it that could not even note what the callback raised."""
+    """Raises RecursionError (Python 2: RuntimeError) if the stack has no room for a callback,
+    which could then not even record what it raised."""
     if levels:
-        list(map(room, [levels - 1]))  # Takes of C's stack, too.
+        list(map(room, [levels - 1]))  # Uses C's stack, too.
 
 
 def reraise(error, traceback):
-    """Raises an exception that was caught, with the traceback it had."""
+    """Raises a caught exception again, with its traceback."""
     if hasattr(error, "with_traceback"):
         raise error.with_traceback(traceback)
     exec("raise type(error), error, traceback")  # Python 2

@@ -1078,13 +1078,13 @@ def test_wheels_of_others_are_not_judged_as_this_project(wheel, tmp_path):
             "arm-linux-gnueabihf",
             ["-mcpu=cortex_a53"],
             "manylinux_2_17_armv7l",
-            [("L304", "it is for armv8l, and the tag says armv7l")],
+            [("L304", "it is for armv8l, but the tag says armv7l")],
         ),
         (
             "aarch64-linux-musl",
             ["note.s"],
             "musllinux_1_2_aarch64",
-            [("L306", "it is for Android, and the tag for Linux")],
+            [("L306", "it is for Android, but the tag is for Linux")],
         ),
     ],
 )

@@ -116,7 +116,7 @@ def test_no_wheel_is_named_that_no_pip_for_this_python_takes(project, no_cargo, 
     environment = dict(no_cargo, CARGO_BUILD_TARGET="x86_64-unknown-linux-musl")
     command = [python, "setup.py", "bdist_wheel"]
     text = run(*command, cwd=project.python, env=environment, fails=True)
-    assert "no pip for Python 2.7 takes the wheel for linux x86_64 musl" in text
+    assert "no pip for Python 2.7 accepts the wheel for linux x86_64 musl" in text
 
 
 def test_an_empty_variable_is_an_unset_one(project):
@@ -566,7 +566,7 @@ def test_a_kill_between_library_and_stamp_is_noticed(project, built, failing_car
     place(project, built)
     project.stamp.write_text('{"unfinished": true}')
     text = project.setup("bdist_wheel", env=failing_cargo.environment, fails=True)
-    assert "is what a killed build left" in text
+    assert "was left by an interrupted build" in text
 
 
 def test_two_builds_at_once_are_both_right(project):

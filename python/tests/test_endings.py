@@ -170,7 +170,7 @@ time.sleep(.05)
 def test_a_callback_that_takes_longer_is_named(python):
     code = START.replace("SECONDS", ".5").replace("THREADS", "1")
     text = python("import time\n" + code + "_native._end_callbacks(drain=0)\n")
-    assert f"{PACKAGE}: callbacks under way when Python ends: 1, after 0 seconds." in text
+    assert f"{PACKAGE}: callbacks still running at exit: 1, after 0 seconds." in text
 
 
 def test_a_forked_child_does_not_wait_for_the_callbacks_of_its_parent(python):

@@ -383,9 +383,9 @@ def test_what_an_sdist_cannot_hold_is_refused_by_name(project, tmp_path):
     project.setup("sdist")
     include = 'const README: &str = include_str!("../../README.md");\nfn greeting('
     text = refused(project, project.source, "fn greeting(", include)
-    assert "../rust/src/lib.rs names ../../README.md, and the sdist has another file" in text
+    assert "../rust/src/lib.rs names ../../README.md, but the sdist has another file" in text
     project.edit(project.source, "../../README.md", "../..")
-    assert "a folder around the crate" in project.setup("sdist", fails=True)
+    assert "a folder that contains the crate" in project.setup("sdist", fails=True)
 
 
 def test_a_member_of_a_workspace_is_refused_by_name(project):

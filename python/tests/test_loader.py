@@ -89,9 +89,9 @@ def broken(kind, compiled, kept, folder):
         words = ["-Wl,--allow-shlib-undefined", "-Wl,-z,now"]
         return compiled("needs g", GLIBC, *words), "but in another version"
     if kind == "somebody else's":
-        return compiled("plain", GLIBC), "is not hello_pyrust's"
+        return compiled("plain", GLIBC), "is not a hello_pyrust library"
     if kind == "somebody's of the same name":
-        return compiled("abi of no text", GLIBC), "is not hello_pyrust's"
+        return compiled("abi of no text", GLIBC), "is not a hello_pyrust library"
     path = folder / "x.so"
     whole = kept.read_bytes()
     part, words = {
@@ -137,7 +137,7 @@ def without_rights():
 
 def test_a_library_that_may_not_be_read(installed, tmp_path):
     for path, words in [
-        (installed.library, "this user may not read it"),
+        (installed.library, "the current user has no permission to read it"),
         (installed.library.parent, "cannot be reached: Permission denied"),
     ]:
         try:
@@ -187,7 +187,7 @@ FOREIGN = [
     ),
     ("Error loading shared library /x.so: Exec format error", "or damaged"),
     ("Error loading shared library /x.so: Operation not permitted", "`noexec`"),
-    ("Error loading shared library /x.so: Permission denied", "may not read it"),
+    ("Error loading shared library /x.so: Permission denied", "has no permission to read it"),
     (
         "Error loading shared library ld64.so.2: No such file or directory (needed by /x.so)",
         "it is for glibc",
@@ -222,7 +222,7 @@ FOREIGN = [
     (
         "dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (code signature in <0> '/x.dylib' not valid "
         "for use in process: library load disallowed by system policy)",
-        "none but its maker's",
+        "only its vendor's signature",
     ),
     ("dlopen(/x.dylib, 0x0106): missing compatible arch in /x.dylib", "another processor"),
     ("dlopen(/x.dylib, 0x0002): tried: '/x.dylib' (not a mach-o file)", "damaged"),
@@ -238,11 +238,11 @@ FOREIGN = [
     ),
     ("The specified module could not be found.", "needs a DLL"),
     ("%1 is not a valid Win32 application.", "or damaged"),
-    ("Access is denied.", "may not read it"),
+    ("Access is denied.", "has no permission to read it"),
     ("The specified procedure could not be found.", "in another version"),
     ("error 0x7e", "needs a DLL"),
     ("error 0xc1", "another processor"),
-    ("error 0x5", "may not read it"),
+    ("error 0x5", "has no permission to read it"),
     ("error 0x7f", "in another version"),
     ("error 0x57", ""),
 ]  # fmt: skip
@@ -297,9 +297,9 @@ def test_the_user_may_name_another_library(installed, compiled, tmp_path):
     for path, words in [
         ("other.so.x", "is not absolute"),
         (str(tmp_path / "nowhere.so"), "is missing"),
-        (str(compiled("plain", GLIBC)), "is not hello_pyrust's"),
-        (str(tmp_path), "is no file"),
-        (str(tmp_path / "pipe"), "is no file"),
+        (str(compiled("plain", GLIBC)), "is not a hello_pyrust library"),
+        (str(tmp_path), "is not a file"),
+        (str(tmp_path / "pipe"), "is not a file"),
         (str(tmp_path / "loop"), "cannot be reached: Too many levels"),
     ]:
         text = said(installed, cwd=tmp_path, **{VARIABLE: path})

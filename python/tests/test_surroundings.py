@@ -135,7 +135,7 @@ def test_a_file_that_every_build_needs(name, project, built):
     path.chmod(0o644)
     if name.endswith("_ffi.py"):
         path.write_text("VERSIONS = 1\n")
-        assert f"{name} names no VERSION" in refusal(project, "bdist_wheel")
+        assert f"{name} has no VERSION" in refusal(project, "bdist_wheel")
 
 
 def test_a_file_that_this_user_may_not_read(project, built):

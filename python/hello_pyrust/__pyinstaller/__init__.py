@@ -1,4 +1,4 @@
-"""For PyInstaller alone, which finds it by the entry point in setup.cfg."""
+"""Only for PyInstaller, which finds it by the entry point in setup.cfg."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""PyInstaller sees no import of the library, so it is named to it."""
+"""No import names the library, so PyInstaller needs to be given it."""
 
 from PyInstaller.utils.hooks import collect_dynamic_libs  # type: ignore
 

@@ -18,7 +18,7 @@ pub const LONGEST_TEXT: usize = 16 << 20;
 
 pub const LONGEST_SPECIFIER: usize = 1000;
 
-/// How much of a file is told of one rule: who has read that many findings needs no more.
+/// How many findings of one rule are reported for a file; more would not help the reader.
 pub const MOST_FINDINGS: usize = 200;
 
 pub const LONGEST_MESSAGE: usize = 1000;

@@ -110,7 +110,8 @@ impl Slice {
 /// A list, since a universal file has a library for each architecture.
 pub fn read(path: &Path) -> Result<Vec<Slice>> {
     let data = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let slices = parse(&data).with_context(|| format!("cannot make out {}", path.display()))?;
+    let slices =
+        parse(&data).with_context(|| format!("cannot read {} as a library", path.display()))?;
     slices.with_context(|| format!("{} is neither ELF, nor Mach-O, nor PE", path.display()))
 }
 

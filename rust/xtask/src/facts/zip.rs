@@ -193,7 +193,7 @@ fn directory(data: &[u8]) -> Result<Directory> {
         .find(|at| {
             u16_at(data, at + 20).is_ok_and(|comment| at + 22 + usize::from(comment) == data.len())
         })
-        .context("it has no zip directory at its end: it is cut short, or no zip file")?;
+        .context("it has no zip directory at its end: it is cut short, or not a zip file")?;
     let mut count = u64::from(u16_at(data, end + 10)?);
     let mut size = u64::from(u32_at(data, end + 12)?);
     let mut start = u64::from(u32_at(data, end + 16)?);

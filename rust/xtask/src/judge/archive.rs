@@ -47,12 +47,12 @@ impl Judge<'_> {
             }
             let folded = member.name.trim_end_matches('/').to_lowercase();
             if let Some(other) = names.insert(folded, &member.name) {
-                let text = format!("there is {other}, too");
+                let text = format!("there is also {other}");
                 self.add(&rules::Z105, name, text);
             }
             match member.kind {
                 Kind::Link => self.add(&rules::Z106, name, "it is a link"),
-                Kind::Other => self.add(&rules::Z106, name, "it is no file and no folder"),
+                Kind::Other => self.add(&rules::Z106, name, "it is neither a file nor a folder"),
                 _ => {}
             }
             if member.encrypted {

@@ -109,7 +109,7 @@ impl<'a> Judge<'a> {
         *found += 1;
         if *found > bounds::MOST_FINDINGS {
             finding.member = None;
-            finding.message = "there is more of this kind, which is not listed".to_owned();
+            finding.message = "more findings of this kind are not listed".to_owned();
         }
         self.judged.findings.push(finding);
     }

@@ -194,10 +194,10 @@ impl Judge<'_> {
                 .eq_ignore_ascii_case("true");
             let any = name.platforms == ["any"];
             if pure && (!contents.libraries.is_empty() || !any) {
-                let text = "it says Root-Is-Purelib: true, and the wheel is for a platform";
+                let text = "it says Root-Is-Purelib: true, but the wheel is for a platform";
                 self.add(&rules::W105, Some(&path), text);
             } else if let (Some(library), true) = (contents.libraries.first(), any) {
-                let text = "it is native code, and the wheel's tag says any platform";
+                let text = "it is native code, but the wheel's tag says any platform";
                 self.add(&rules::W105, Some(library), text);
             }
         }
@@ -213,11 +213,12 @@ impl Judge<'_> {
     ) {
         let (said_name, said_version) = (headers.first("name"), headers.first("version"));
         if wheel::normalised(said_name) != wheel::normalised(project) {
-            let text = format!("it names the project {said_name:?}, and the file {project}");
+            let text =
+                format!("it names the project {said_name:?}, but the file name says {project}");
             self.add(rule, Some(path), text);
         }
         if parse(said_version).is_none() || parse(said_version) != parse(version) {
-            let text = format!("it says version {said_version:?}, and the file {version}");
+            let text = format!("it has version {said_version:?}, but the file name says {version}");
             self.add(rule, Some(path), text);
         }
     }
@@ -234,7 +235,7 @@ impl Judge<'_> {
                 values.join(", ")
             });
             if ours != its {
-                let text = format!("its {what} is {its:?}, and in setup.cfg {ours:?}");
+                let text = format!("its {what} is {its:?}, but {ours:?} in setup.cfg");
                 self.add(rule, Some(path), text);
             }
         }
@@ -290,7 +291,7 @@ impl Judge<'_> {
             };
             if !allowed {
                 let text =
-                    format!("a classifier names Python {python}, which Requires-Python shuts out");
+                    format!("a classifier names Python {python}, which Requires-Python excludes");
                 self.add(&rules::W112, Some(path), text);
             }
         }
@@ -310,7 +311,7 @@ impl Judge<'_> {
                 self.add(
                     &rules::R206,
                     name,
-                    "RECORD names it, and it is not plain and relative",
+                    "RECORD names it, but it is not a plain relative name",
                 );
             }
             if !listed.insert(&*entry.name) {
@@ -319,7 +320,7 @@ impl Judge<'_> {
             }
             let Some((sha256, size)) = contents.files.get(&entry.name) else {
                 if !contents.unreadable.contains(&entry.name) {
-                    self.add(&rules::R203, name, "RECORD names it, and it is not there");
+                    self.add(&rules::R203, name, "RECORD names it, but it is missing");
                 }
                 continue;
             };
@@ -340,13 +341,13 @@ impl Judge<'_> {
                 // Stronger ones are allowed, and nobody uses them.
                 Some(("sha384" | "sha512", _)) => {}
                 _ => {
-                    let text = format!("its hash in RECORD is {:?}, no SHA-256", entry.hash);
+                    let text = format!("its hash in RECORD is {:?}, not SHA-256", entry.hash);
                     self.add(&rules::R204, name, text);
                 }
             }
             // The specification lets it be empty.
             if entry.size != size.to_string() && (self.own || !entry.size.is_empty()) {
-                let text = format!("its size is {size}, and RECORD says {:?}", entry.size);
+                let text = format!("its size is {size}, but {:?} in RECORD", entry.size);
                 self.add(&rules::R205, name, text);
             }
         }

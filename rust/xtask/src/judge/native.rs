@@ -7,7 +7,7 @@ use super::rules::{self, Rule};
 use super::Judge;
 use crate::facts::library::{self, Exposure, Format, Slice};
 
-/// Where people's files and cargo's are. A name comes after each, or it is no such path.
+/// Where users' files and cargo's are. A name must follow each for it to be such a path.
 const PRIVATE_PATHS: [&str; 6] = [
     "/home/",
     "/Users/",
@@ -29,7 +29,7 @@ impl Judge<'_> {
         }
         let place = Place::default();
         if self.native(data, &place).is_none() {
-            let text = "it is no wheel, no sdist, and nothing that a loader opens";
+            let text = "it is not a wheel, an sdist, or a library that a loader opens";
             self.add(&rules::F101, None, text);
         }
     }
@@ -129,7 +129,7 @@ fn lack(exposure: &Exposure) -> &'static str {
 /// The first path of a machine that builds, with some of what follows.
 pub(super) fn private_path(data: &[u8], private: &[String]) -> Option<String> {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
-    // /opt/rh/devtoolset-8/root/usr is no one's: root's home is at the beginning.
+    // /opt/rh/devtoolset-8/root/usr is not root's home, which is at the beginning.
     let begins = |at: usize| at == 0 || !is_name(&data[at - 1]);
     let shown = |at: usize| {
         let rest = &data[at..data.len().min(at + 80)];
@@ -146,7 +146,7 @@ pub(super) fn private_path(data: &[u8], private: &[String]) -> Option<String> {
             let rest = &rest[..rest.len().min(256)];
             let name = rest.iter().take_while(|byte| is_name(byte)).count();
             let separator = pattern.as_bytes()[pattern.len() - 1];
-            // /home/<somebody>/<something>: less is no path of anybody's.
+            // /home/<user>/<something>: anything shorter names no user's file.
             if name > 0 && rest.get(name) == Some(&separator) && (pattern != "/root/" || begins(at))
             {
                 return Some(shown(at));

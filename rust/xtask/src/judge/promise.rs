@@ -48,7 +48,7 @@ pub fn needs(slices: &[Slice], place: &Place) -> Vec<(&'static Rule, String)> {
         };
         if slices.iter().any(|slice| slice.format != format) {
             let text = format!(
-                "it is {:?}, and the tag says {:?}",
+                "it is {:?}, but the tag says {:?}",
                 slices[0].format, platform.system
             );
             found.push((&rules::L303, text));
@@ -99,7 +99,7 @@ fn architectures(slices: &[Slice], platform: &Platform, found: &mut Vec<(&'stati
     }
     let there: Vec<&str> = slices.iter().map(|slice| &*slice.arch).collect();
     let text = format!(
-        "it is for {}, and not for {}",
+        "it is for {}, not for {}",
         there.join(", "),
         missing.join(", ")
     );
@@ -117,7 +117,7 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
     let runs = slice.arch == platform.arch || (platform.arch == "armv7l" && slice.arch == "armv6l");
     if platform.system != System::Macos && !runs {
         let text = format!(
-            "it is for {}, and the tag says {}",
+            "it is for {}, but the tag says {}",
             slice.arch, platform.arch
         );
         found.push((&rules::L304, text));
@@ -132,13 +132,13 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
     let other_libc = |text: &str| (&rules::L306, text.to_owned());
     match (platform.system, slice.libc) {
         (System::Manylinux | System::Musllinux, Some(Libc::Bionic)) => {
-            found.push(other_libc("it is for Android, and the tag for Linux"));
+            found.push(other_libc("it is for Android, but the tag is for Linux"));
         }
         (System::Manylinux, Some(Libc::Musl)) => {
-            found.push(other_libc("it is for musl, and the tag for glibc"));
+            found.push(other_libc("it is for musl, but the tag is for glibc"));
         }
         (System::Musllinux, Some(Libc::Glibc)) => {
-            found.push(other_libc("it is for glibc, and the tag for musl"));
+            found.push(other_libc("it is for glibc, but the tag is for musl"));
         }
         (System::Manylinux, _) => against_glibc(slice, platform, &mut found),
         (System::Macos, _) => against_macos(slice, platform, &mut found),
@@ -146,7 +146,7 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
     }
     let lacking = platform.lacks(slice);
     if !lacking.is_empty() {
-        let text = format!("it needs {}, of no version", lacking.join(", "));
+        let text = format!("it needs {}, which has no version", lacking.join(", "));
         found.push((&rules::L311, text));
     }
     found
@@ -161,7 +161,7 @@ fn against_glibc(slice: &Slice, platform: &Platform, found: &mut Vec<(&'static R
         .collect();
     if !newer.is_empty() {
         let text = format!(
-            "it needs {}, and its tag promises glibc {}",
+            "it needs {}, but its tag allows only glibc {}",
             newer.join(", "),
             shown(platform)
         );
@@ -174,7 +174,7 @@ fn against_macos(slice: &Slice, platform: &Platform, found: &mut Vec<(&'static R
     match (slice.version, newest) {
         (Some(version), Some(newest)) if version > newest => {
             let floor = shown(platform);
-            let text = format!("it is for macOS {version}, and its tag promises {floor}");
+            let text = format!("it is for macOS {version}, but its tag says {floor}");
             found.push((&rules::L308, text));
         }
         (None, _) => {

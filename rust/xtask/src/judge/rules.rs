@@ -9,16 +9,16 @@ pub enum Severity {
     Warning,
 }
 
-/// Whose files a rule is about. In a file of this project every finding is an error.
+/// Which files a rule applies to. In this project's files every finding is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// An error in anybody's file.
     All,
-    /// What only ought to be better is a warning in a file of others.
+    /// A recommendation: a warning in other projects' files.
     Advice,
-    /// This project's own files alone.
+    /// Only this project's files.
     Own,
-    /// This project's files as the set that a release is.
+    /// This project's files, checked together as a release.
     Release,
 }
 
@@ -30,7 +30,7 @@ pub struct Rule {
     pub rule: &'static str,
     pub why: &'static str,
     pub remedy: &'static str,
-    /// Where it is laid down.
+    /// Where the rule comes from.
     pub source: &'static str,
 }
 
@@ -92,11 +92,11 @@ const HERE: &str = "this project: README.md, ci/targets.toml";
 // another rule.
 rules! {
     F101 All: "the file can be opened, and is a wheel, an sdist (.tar.gz), or a library that some loader opens",
-        "nothing else can be judged, and nothing unjudged should leave",
+        "no other rule can be checked",
         "name a .whl, a .tar.gz, or a .so, .dylib or .dll", WHEEL;
-    F102 All: "the file can be read to the end without a surprise",
-        "whatever this reader did not foresee, an installer may not foresee either",
-        "report the file to this project: its reader should have said what is wrong", HERE;
+    F102 All: "the file can be read to the end without an internal error",
+        "what this reader cannot handle may break an installer, too",
+        "report the file to this project: its reader should have reported what is wrong", HERE;
 
     Z101 All: "the archive is whole: every member is where the directory says, and unpacks to the size and checksum that it claims",
         "installers fail on it, or install something else",
@@ -120,7 +120,7 @@ rules! {
         "a file that only its builder may read cannot be imported from a system folder; one that all may write can be replaced",
         "set the umask to 022, or the modes in the archive", WHEEL;
     Z108 Advice: "members are dated between 1980 and tomorrow",
-        "unzip and zipimport stumble over other dates, and the same sources do not give the same bytes",
+        "unzip and zipimport mishandle other dates, and the same sources do not give the same bytes",
         "set SOURCE_DATE_EPOCH to the time of the commit", "https://reproducible-builds.org/specs/source-date-epoch/";
     Z109 All: "no member is encrypted",
         "no installer can read it",
@@ -147,9 +147,9 @@ rules! {
     W107 Own: "the version is that of rust/Cargo.toml",
         "an old file in dist/ would be released as the new version",
         "run `make wheels` and `make sdist` again", HERE;
-    W108 Advice: "the platform tag is one that PyPI takes",
+    W108 Advice: "PyPI accepts the platform tag",
         "the upload is refused",
-        "repair the wheel: bare linux_* tags are refused, macOS since 11 has no minor number", UPLOAD;
+        "repair the wheel: bare linux_* tags are refused, and macOS 11 and later has no minor number", UPLOAD;
     W109 Own: "the tag is py2.py3-none: the library is loaded by CFFI, whatever the Python",
         "any other tag would shut out Pythons that can load it",
         "see get_tag() in python/setup.py", HERE;
@@ -157,7 +157,7 @@ rules! {
         "what is not in the table is not run by any test",
         "build with `make wheels TARGETS=…`, or add the row", HERE;
     W111 All: "every License-File of the metadata is in the wheel",
-        "most licences ask for their text to go along",
+        "most licences require their text to be included",
         "name only files that are there (setuptools: license_files)", LICENSES;
     W112 Advice: "Requires-Python allows each Python that the classifiers name",
         "people choose by the one, and pip by the other",
@@ -166,7 +166,7 @@ rules! {
         "installers refuse the wheel otherwise",
         "let the build back end write it", WHEEL;
     W114 Own: "summary, licence, author, address and Requires-Python in METADATA are those in python/setup.cfg",
-        "what an index shows is of another project, or of another release",
+        "an index would show the metadata of another project or release",
         "run `make wheels` again", HERE;
 
     R201 All: "RECORD is a table of three columns: name, hash, size",
@@ -176,7 +176,7 @@ rules! {
         "what is not recorded is not checked, and not uninstalled",
         "pack with `wheel pack` after any change", RECORD;
     R203 All: "every file in RECORD is in the wheel",
-        "installers refuse the wheel, or uninstallers look for what never was",
+        "installers refuse the wheel, or uninstallers look for files that never existed",
         "pack with `wheel pack` after any change", RECORD;
     R204 All: "the hash of each file is right, and SHA-256 or stronger",
         "the file is not the one that was packed",
@@ -188,26 +188,26 @@ rules! {
         "of two entries one is wrong; a name with `..` is removed outside the package on uninstalling",
         "pack with `wheel pack` after any change", RECORD;
     R207 Advice: "there are no caches, version control files or editors' leftovers",
-        "they are of no use to anybody, and tell of the machine that built it",
+        "they are useless to users, and reveal details of the build machine",
         "delete them before packing", WHEEL;
     R208 Own: "the wheel holds the package's files, its library, its metadata and its licence: all of them, and nothing else",
-        "a stray file in the working tree, or a missing one, would go unnoticed until a user stumbles",
+        "a stray file in the working tree, or a missing one, would go unnoticed until a user runs into it",
         "commit what belongs in, and remove what does not", HERE;
-    R209 Own: "an SBOM (.dist-info/sboms/*.cdx.json) is CycloneDX in JSON, the library's is of the wheel's version, and none names a folder of the machine that built it",
-        "whoever looks for a vulnerable crate is told of another library's, or of nothing",
+    R209 Own: "an SBOM (.dist-info/sboms/*.cdx.json) is CycloneDX in JSON, the library's is of the wheel's version, and none names a folder of the build machine",
+        "someone who looks for a vulnerable crate would find another library's crates, or none",
         "let `make wheels` write it", SBOMS;
     R210 Own: "the package's files and the licence are those of the working tree, byte for byte",
         "what was edited after it was generated, or packed from other sources, was not tested with this library",
         "run `make wheels` again", HERE;
 
     L301 Own: "there is one library, where the package looks for it",
-        "with none nothing works; of two one is a leftover",
+        "without it nothing works; a second one is a leftover",
         "run `make clean`, then `make wheels`", HERE;
     L302 All: "every native file can be read: its headers point into the file",
-        "the system's loader would refuse it, or worse",
+        "the system's loader would refuse it, or crash",
         "build it again; strip and patch with tools made for the format", "https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html";
     L303 Advice: "native files are of the tag's system: ELF on Linux, Mach-O on macOS, PE on Windows",
-        "no such system loads it",
+        "systems of the tag cannot load it",
         "build for the tag's target, or leave the file out", TAGS;
     L304 Advice: "machine, word size and byte order are those of the tag",
         "pip chooses the wheel by its tag, and the import fails",
@@ -219,7 +219,7 @@ rules! {
         "the loader of the other libc does not open it",
         "build for the tag's libc", TAGS;
     L307 All: "every symbol version that a manylinux file needs is in the tag's policy",
-        "on a system as old as the tag promises, the import fails with `version not found`",
+        "on the oldest systems that the tag allows, the import fails with `version not found`",
         "link for the older glibc (the backend zig does), or raise the tag", AUDITWHEEL;
     L308 All: "no macOS file is for a newer macOS than the tag says, nor for another of Apple's systems",
         "functions that it calls may be missing on the older one",
@@ -228,10 +228,10 @@ rules! {
         "the import fails on the Macs of the other kind",
         "join the slices with lipo, or name one architecture", TAGS;
     L310 Own: "a Windows library is a DLL for the Windows subsystem",
-        "a driver or a program is no library",
+        "a driver or a program cannot be loaded as a library",
         "build with crate-type cdylib", PE;
-    L311 Own: "every symbol that a Linux library cannot be loaded without is one of its tag's libc: it names a version of glibc's or gcc's, or musl 1.2.0 has it",
-        "a symbol without a version shows nowhere how new it is: the import fails with `undefined symbol`",
+    L311 Own: "every symbol that a Linux library needs to load is part of its tag's libc: it has a glibc or gcc version, or musl 1.2.0 has it",
+        "nothing shows how new a symbol without a version is: the import fails with `undefined symbol`",
         "look for what brings it (`make lib`, then readelf --dyn-syms): link for the older libc, define it, or let it be weak", LD_SO;
 
     D401 All: "a file needs only libraries that every such system has, or that the wheel brings",
@@ -241,17 +241,17 @@ rules! {
         "whoever can write to that place on the user's machine chooses what is loaded",
         "link without -rpath, or set it with patchelf or install_name_tool", LD_SO;
     D403 Advice: "the install name is relative: it begins with @",
-        "what links against the library looks for it at a path of the machine that built it",
+        "what links against the library looks for it at a path of the build machine",
         "link with -install_name @rpath/…; rust/.cargo/config.toml does", DYLD;
 
     H501 Advice: "the stack is not executable",
         "newer glibc and SELinux refuse to load it; an overflow on the stack becomes code",
         "link with -z noexecstack; assembly needs a .note.GNU-stack section", OPENSSF;
     H502 Advice: "relocated data is read-only once it is loaded (RELRO)",
-        "the table of function addresses is the favourite target of whoever can write one word",
+        "the table of function addresses is a common target for attackers who can write to memory",
         "link with -z relro", OPENSSF;
     H503 Advice: "all symbols are bound when it is loaded (BIND_NOW)",
-        "else that table stays writable, and a missing symbol shows only when it is called",
+        "otherwise that table stays writable, and a missing symbol shows only when it is called",
         "link with -z now", OPENSSF;
     H504 Advice: "no code is relocated (no TEXTREL)",
         "its pages must be made writable, which musl and SELinux refuse",
@@ -263,7 +263,7 @@ rules! {
         "a fixed address tells an attacker where everything is; ARM64 Windows does not load it",
         "link with /DYNAMICBASE or --dynamicbase", PE;
     H507 Advice: "a Windows file does not run its data (NX_COMPAT)",
-        "else an overflow becomes code",
+        "otherwise an overflow becomes code",
         "link with /NXCOMPAT or --nxcompat", PE;
     H508 Advice: "a 64-bit Windows file can be loaded above 4 GiB (HIGH_ENTROPY_VA)",
         "the few addresses below can be guessed",
@@ -274,8 +274,8 @@ rules! {
     H510 All: "a code signature fits every page of the file",
         "the system ends the process that reads the page",
         "sign again after the last change: codesign -f -s -", SIGNING;
-    H511 Advice: "no path of the machine that built it is in a native file",
-        "it tells of people and machines, and the same sources do not give the same bytes",
+    H511 Advice: "a native file contains no path of the build machine",
+        "it reveals the names of users and machines, and the same sources do not give the same bytes",
         "compile with --remap-path-prefix (cargo: trim-paths), or -ffile-prefix-map", REPRODUCIBLE;
 
     A601 Own: "every function of the C header is exported",
@@ -295,13 +295,13 @@ rules! {
         "indexes and front ends read it",
         "build it again rather than renaming it", SDIST;
     S703 Own: "the sdist holds what git and sdist_files() in python/setup.py say: all of it, and nothing else",
-        "a file that only the maintainer has is missed by whoever builds",
+        "a file that only the maintainer has is missing for everyone else who builds",
         "commit what belongs in, remove what does not, and run `make sdist`", HERE;
     S704 Release: "every file of the sdist is the one in the working tree",
-        "the sdist is of other sources than the release",
+        "the sdist contains other sources than the release",
         "run `make sdist`", HERE;
     S705 All: "every License-File of the metadata is in the sdist",
-        "most licences ask for their text to go along",
+        "most licences require their text to be included",
         "name only files that are there (setuptools: license_files)", LICENSES;
     S706 Own: "the crate's manifest needs nothing outside the sdist, and Cargo.lock is there",
         "cargo fails for everybody but the maintainer",
@@ -310,7 +310,7 @@ rules! {
         "packagers of distributions build without a network, and with the versions of the lock file",
         "run `cargo update --offline` in rust/, and keep its dependencies few", HERE;
     S708 Own: "summary, licence, author, address and Requires-Python in PKG-INFO are those in python/setup.cfg",
-        "what an index shows is of another project, or of another release",
+        "an index would show the metadata of another project or release",
         "run `make sdist` again", HERE;
 
     X801 Release: "dist/ holds the sdist and a wheel for each row of ci/targets.toml",
@@ -326,7 +326,7 @@ rules! {
         "they were made at different commits",
         "build all of them from one commit: `make wheels TARGETS=all` and `make sdist`", HERE;
     X805 Release: "every wheel has an SBOM of its library",
-        "which crates are in the library, nobody can see in it",
+        "the library itself does not show which crates it contains",
         "run `make wheels TARGETS=all`", SBOMS;
 }
 

@@ -108,7 +108,7 @@ impl Judge<'_> {
                 }
             }
             Err(_) => {
-                let text = format!("{} is no version", name.version);
+                let text = format!("{} is not a version", name.version);
                 self.add(&rules::W101, None, text);
             }
         }
@@ -120,7 +120,7 @@ impl Judge<'_> {
             .iter()
             .filter(|tag| !platform::is_on_pypi(tag))
         {
-            self.add(&rules::W108, None, format!("PyPI takes no {tag}"));
+            self.add(&rules::W108, None, format!("PyPI does not accept {tag}"));
         }
         if (name.pythons != ["py2", "py3"] || name.abis != ["none"]) && self.own {
             let tag = format!("{}-{}", name.pythons.join("."), name.abis.join("."));
@@ -245,7 +245,7 @@ impl Judge<'_> {
                 .flatten()
                 .is_some_and(|source| source != *hash)
             {
-                let text = "it is another than in the working tree";
+                let text = "it differs from the working tree";
                 self.add(&rules::R210, Some(name), text);
             }
         }
@@ -285,7 +285,7 @@ impl Judge<'_> {
     /// An SBOM; `of_library`: the one that `make wheels` writes.
     pub(super) fn sbom(&self, text: &[u8], of_library: bool) -> Result<(), String> {
         let sbom: serde_json::Value =
-            serde_json::from_slice(text).map_err(|error| format!("it is no JSON: {error}"))?;
+            serde_json::from_slice(text).map_err(|error| format!("it is not JSON: {error}"))?;
         if sbom["bomFormat"] != "CycloneDX" {
             return Err("it is not CycloneDX".to_owned());
         }
