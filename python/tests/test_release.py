@@ -671,8 +671,8 @@ def test_an_upgrade_with_another_abi(interpreter, wheel, next_version, tmp_path)
             old.kill()
             old.wait()
     refused, *goes_on = printed.splitlines()
-    assert re.search(r"the library .* was replaced, .* has loaded the earlier one, .*: start the "
-                     "process again", refused)  # fmt: skip
+    assert re.search(r"the library .* was replaced, .* has loaded the earlier one, .*: "
+                     "restart the process", refused)  # fmt: skip
     assert goes_on == ["Hello old from Rust! (visit 1)", "Hello you from Rust!"]
     code = "import hello_pyrust; print(hello_pyrust.__version__, hello_pyrust.add(2, 3))"
     assert "0.2.0" in run(environment.python, "-c", code, cwd=environment.folder)
