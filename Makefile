@@ -1,17 +1,17 @@
-# Every verb of the project. `make` lists them.
+# The project's commands. `make` lists them.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-# The Python that .venv is made of, 3.10 or later.
+# The Python that .venv is created with, 3.10 or later.
 override PYTHON := $(or $(PYTHON),python3)
-# What `make wheels` builds: triples, tags, short names and groups; how many at a time; and
-# what calls cargo.
+# What `make wheels` builds: triples, tags, short names and groups; how many at a time; and the
+# backend.
 TARGETS ?= host
 JOBS ?=
 BACKEND ?=
-# What `make audit` judges.
+# What `make audit` checks.
 FILES ?=
 RELEASE ?=
 # Whether `make wheels` and `make lib` use this machine's settings for cargo (RUSTFLAGS,
@@ -22,16 +22,16 @@ NAME ?=
 # Whether `make sdist` packs the crates that the crate depends on.
 VENDOR ?=
 # What is released, and where: a version, its tag, an index; and the SHA-256 of SHA256SUMS. The
-# shell reads them from the environment, so that no tag is ever a command.
+# shell reads them from the environment, so that no tag is run as a command.
 VERSION ?=
 TAG ?=
 REPOSITORY ?=
 SUMS ?=
-# Whether `make publish` only says what it would upload.
+# Whether `make publish` only reports what it would upload.
 DRY_RUN ?=
 
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
-# An empty variable is an unset one, which cargo would take for a name.
+# An empty variable counts as unset. Cargo would take it for a name.
 override CARGO := $(or $(CARGO),cargo)
 ifeq ($(RUSTC),)
 unexport RUSTC
@@ -39,8 +39,8 @@ endif
 ifeq ($(CARGO_BUILD_TARGET),)
 unexport CARGO_BUILD_TARGET
 endif
-# cargo and rustup tell the program which of them ran it: which ones the user has asked for, if
-# any, stands here, so that a rust-toolchain.toml in rust/ counts as it does for cargo there.
+# cargo and rustup set variables for the programs that they run. These hold what the user asked
+# for, if anything, so that a rust-toolchain.toml in rust/ works as it does for cargo there.
 XTASK := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
 BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
 RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
@@ -50,37 +50,37 @@ PYTHON_FILES := python scripts $(HELPERS)
 ##@ Use
 
 .PHONY: help
-help: ## List the verbs
+help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: wheels
-wheels: venv ## Build, repair, check and run wheels into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo|docker|cross|cibuildwheel; LOCAL_SETTINGS=1)
+wheels: venv ## Build, repair, audit and run wheels, into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo|docker|cross|cibuildwheel; LOCAL_SETTINGS=1)
 	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: wheel
-wheel: venv ## The same for this machine's platform
+wheel: venv ## The same, only for this machine's platform
 	$(XTASK) wheels host
 
 .PHONY: smoke
-smoke: venv ## Run the wheels of dist/, as far as this machine can (TARGETS="…", default: all there are)
+smoke: venv ## Run the wheels in dist/, as far as this machine can (TARGETS="…", default: all)
 	$(XTASK) smoke $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS))
 
 .PHONY: audit
-audit: venv ## Judge what is in dist/ (FILES="…": these files instead, anybody's; RELEASE=1: as a release)
+audit: venv ## Check dist/ against the rules (FILES="…": other files, of any project; RELEASE=1: as a release)
 	$(XTASK) audit $(if $(RELEASE),--release) $(FILES)
 
 .PHONY: targets
-targets: venv ## Print the table of targets, and keep the copy in README.md equal to it
+targets: venv ## Print the table of targets, and update its copy in README.md
 	$(XTASK) targets
 	$(XTASK) targets --write
 
 .PHONY: doctor
-doctor: venv ## Say what would build TARGETS here, and what is missing
+doctor: venv ## Report what would build TARGETS here, and what is missing
 	$(XTASK) doctor $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: sdist
-sdist: venv ## Pack the source distribution into dist/ (VENDOR=1: with every crate it needs)
+sdist: venv ## Pack the source distribution into dist/ (VENDOR=1: with every crate that it needs)
 	$(XTASK) sdist $(if $(VENDOR),--vendor)
 
 .PHONY: image
@@ -92,7 +92,7 @@ cross: venv ## Install cross into .venv, for BACKEND=cross
 	$(CARGO) install --quiet --locked --version 0.2.5 --root .venv cross
 
 .PHONY: matrix
-matrix: venv ## Print the jobs of CI for TARGETS, as JSON; for GitHub Actions, into GITHUB_OUTPUT
+matrix: venv ## Print the CI jobs for TARGETS as JSON; in GitHub Actions, also write them to GITHUB_OUTPUT
 	$(XTASK) matrix $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: reproduce
@@ -102,11 +102,11 @@ reproduce: sdist wheels ## Build TARGETS and the sdist in a second clone, and co
 ##@ Develop
 
 .PHONY: dev
-dev: venv ## Build the library for this machine, and install the package into .venv, editable
+dev: venv ## Build the library and install the package into .venv, editable
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable python
 
 .PHONY: lib
-lib: venv ## Build the library as wheels carry it, into python/hello_pyrust/lib
+lib: venv ## Build the library exactly as for a wheel, into python/hello_pyrust/lib
 	$(XTASK) lib $(BACKEND_OPTION) host
 
 .PHONY: header
@@ -118,28 +118,28 @@ rules: venv ## Generate docs/rules.md, and ci/platforms.toml from auditwheel's a
 	$(XTASK) rules --write
 
 .PHONY: test
-test: venv ## Run every test, on every Python of the machine
+test: venv ## Run the tests on every Python of this machine
 	$(XTASK) sdist
 	$(XTASK) wheels host
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not docker" python/tests
 
 .PHONY: test-slow
-test-slow: venv ## Run the tests that take minutes: foreign targets, emulators
+test-slow: venv ## Run the tests that take minutes: other platforms, emulators
 	$(XTASK) sdist
 	$(XTASK) wheels host
 	$(BIN)/python -m pytest -m slow python/tests
 
 .PHONY: test-docker
-test-docker: venv ## Run the tests of images, cross and cibuildwheel; starts dockerd where none runs
+test-docker: venv ## Run the tests of images, cross and cibuildwheel; starts dockerd if none is running
 	$(XTASK) wheels host
 	$(BIN)/python -m pytest -m docker python/tests
 
 .PHONY: benchmark
-benchmark: venv ## Compare speed and size with cargo-zigbuild and maturin, in one run
+benchmark: venv ## Compare speed and size with cargo-zigbuild and maturin
 	$(BIN)/python scripts/benchmark.py
 
 .PHONY: lint
-lint: venv ## Check format, lints, types, and that generated files fit
+lint: venv ## Check format, lints, types, and that generated files are up to date
 	$(CARGO) fmt --version && $(CARGO) clippy --version || rustup component add rustfmt clippy
 	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) fmt --check --manifest-path $(manifest) &&) true
 	$(foreach manifest,$(RUST_MANIFESTS),$(CARGO) clippy --quiet --locked --all-targets --manifest-path $(manifest) -- -D warnings &&) true
@@ -164,39 +164,39 @@ fmt: venv ## Format Rust and Python
 ##@ Release (RELEASING.md)
 
 .PHONY: bump
-bump: venv ## Set the version in everything that names it (VERSION=1.2.3)
+bump: venv ## Set the version in every file that contains it (VERSION=1.2.3)
 	$(XTASK) bump -- "$$VERSION"
 
 .PHONY: check-tag
-check-tag: venv ## Say what stands against a release (TAG=v1.2.3; REPOSITORY=pypi: is it there already?)
+check-tag: venv ## List what prevents a release (TAG=v1.2.3; REPOSITORY=pypi: also check that index)
 	$(XTASK) check-tag $(if $(REPOSITORY),--index "$$REPOSITORY") -- "$$TAG"
 
 .PHONY: rehearse
-rehearse: venv ## Upload dist/ to an index on this machine, and install it from there on every Python
+rehearse: venv ## Upload dist/ to an index on this machine, and install from it on every Python
 	$(BIN)/python $(HELPERS)/rehearse.py $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: gather
-gather: venv ## Judge dist/ as a release, and write build/release: SHA256SUMS, notes, SBOMs
+gather: venv ## Audit dist/ as a release, and write SHA256SUMS, notes and SBOMs to build/release
 	$(XTASK) gather
 
 .PHONY: checksums
-checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that)
+checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that file)
 	sh scripts/checksums.sh $${SUMS+"$$SUMS"}
 
 .PHONY: publish
-publish: venv ## Upload dist/, which must be a release (REPOSITORY=testpypi, pypi or an address; DRY_RUN=1)
+publish: venv ## Upload dist/, which must be a release (REPOSITORY=testpypi, pypi or a URL; DRY_RUN=1)
 	$(XTASK) audit --release
 	$(BIN)/python $(HELPERS)/publish.py $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
 
 .PHONY: github-release
-github-release: ## Make a release on GitHub of what `make gather` left (TAG=v1.2.3; needs gh)
+github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.2.3; needs gh)
 	sh scripts/github-release.sh "$$TAG"
 
 .PHONY: verify-release
-verify-release: venv ## Build a released VERSION from its tag, and compare the bytes (REPOSITORY=pypi; TARGETS)
+verify-release: venv ## Build a released VERSION again from its tag, and compare the bytes (REPOSITORY=pypi; TARGETS)
 	$(BIN)/python $(HELPERS)/reproduce.py --release "$$VERSION" --repository "$${REPOSITORY:-pypi}" $(TARGETS)
 
-##@ Keep
+##@ Maintain
 
 .PHONY: venv
 venv: .venv/installed ## Install the tools of ci/requirements.txt into .venv
@@ -208,16 +208,16 @@ venv: .venv/installed ## Install the tools of ci/requirements.txt into .venv
 	touch $@
 
 .PHONY: requirements
-requirements: venv ## Resolve ci/requirements.in anew, with hashes
+requirements: venv ## Resolve ci/requirements.in again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	  ci/requirements.in --output-file ci/requirements.txt
 
 .PHONY: clean
-clean: ## Remove what builds left; .venv and the emulators' files stay
+clean: ## Remove build results; keep .venv and the emulators' files
 	rm -rf build dist rust/target rust/xtask/target python/build python/dist python/*.egg-info
 	find python/hello_pyrust/lib ! -type d ! -name README.md -delete
 
 .PHONY: distclean
-distclean: clean ## Remove .venv, and the foreign programs that `make smoke` unpacked
+distclean: clean ## Also remove .venv, and the programs that `make smoke` unpacked
 	rm -rf .roots .venv
