@@ -12,14 +12,14 @@ case "$(rustc --version 2>/dev/null || true)" in
     ;;
 esac
 
-# The kernel's name of the machine is not that of a 32-bit image.
+# uname reports the kernel's architecture, which is 64-bit even in a 32-bit image.
 arch=$(uname -m)
 [ "$arch" = x86_64 ] && [ "$(getconf LONG_BIT)" = 32 ] && arch=i686
-# The images of cross for musl have its loader beside their own glibc.
+# cross's images for musl have musl's loader in addition to glibc.
 libc=musl
 getconf GNU_LIBC_VERSION >/dev/null 2>&1 && libc=gnu
 
-# rustup-init 1.29.0: the sums that Rust's official images check,
+# rustup-init 1.29.0: the checksums in Rust's official images,
 # https://github.com/rust-lang/docker-rust
 case "$arch-$libc" in
 x86_64-gnu)
@@ -62,7 +62,7 @@ echo "$sum  /tmp/rustup-init" | sha256sum -c -
 chmod +x /tmp/rustup-init
 RUSTUP_HOME=/opt/rust CARGO_HOME=/tmp/cargo /tmp/rustup-init -y --no-modify-path \
     --profile minimal --default-toolchain "$1" --default-host "$host" ${2:+--target "$2"}
-# No program of rustup's, which would want to write, stands between a user and Rust.
+# PATH has Rust's programs, not rustup's, which would need to write.
 ln -s "/opt/rust/toolchains/$1-$host" /opt/rust/toolchain
 rm -r /tmp/rustup-init /tmp/cargo
 /opt/rust/toolchain/bin/rustc --version

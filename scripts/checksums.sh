@@ -1,10 +1,10 @@
 #!/bin/sh
-# Whether dist/ holds the files that build/release/SHA256SUMS names, and no others.
+# Checks that dist/ contains the files that build/release/SHA256SUMS names, and no others.
 #
 #     checksums.sh [SUM]
 #
-# SUM is the SHA-256 that SHA256SUMS itself must have; one that came as nothing is wrong. Needs
-# nothing but coreutils: it runs where a release is uploaded and nothing is installed.
+# SUM is the SHA-256 that SHA256SUMS itself must have; an empty one is an error. Needs only
+# coreutils: it runs in the job that uploads a release, where nothing is installed.
 set -eu
 cd "$(dirname "$0")/.."
 sums=build/release/SHA256SUMS

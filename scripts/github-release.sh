@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the release of a tag on GitHub: the notes, dist/, SHA256SUMS and the SBOMs, which
-# `make gather` left. Run again, it replaces what an earlier run left. Needs gh, and its token.
+# Publishes a tag as a release on GitHub: the notes, dist/, SHA256SUMS and the SBOMs that
+# `make gather` wrote. Run again, it replaces the files of an earlier run. Needs gh, and its token.
 #
 #     github-release.sh TAG
 set -eu
@@ -18,7 +18,7 @@ command -v gh >/dev/null || {
     echo "error: gh is missing: https://cli.github.com" >&2
     exit 1
 }
-# Python's marks of what comes before a release, and after `v` nothing else has letters.
+# After `v`, only Python's marks of pre-releases contain letters.
 case ${tag#v} in
 *[a-z]*) before=--prerelease ;;
 *) before= ;;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes an image that stands where an official one would, of nothing but Debian's packages,
-# PyPI's, and this machine's Pythons:
+# Makes a stand-in for an official image, from Debian's packages, PyPI's, and this machine's
+# Pythons:
 #
 #     scripts/stand-in-image.sh IMAGE [PYTHON…]
 #
@@ -16,7 +16,7 @@ image=${1:?the name of the image}
 shift
 engine=${CONTAINER_ENGINE:-docker}
 command -v mmdebstrap >/dev/null || {
-    echo "error: mmdebstrap is not there: run apt-get install mmdebstrap" >&2
+    echo "error: mmdebstrap is missing: run apt-get install mmdebstrap" >&2
     exit 1
 }
 "$engine" info >/dev/null
@@ -40,7 +40,7 @@ done
 tar --create --file "$work/pythons.tar" --directory "$work/root" --owner 0 --group 0 .
 
 # rustc-web is Debian's newest Rust; the libraries at the end are those of the Pythons.
-# Whom this machine trusts, the container trusts: a registry may stand behind a proxy.
+# The container trusts the same certificates as this machine: a registry may be behind a proxy.
 mmdebstrap --quiet --variant=minbase --architectures=amd64,arm64 \
     --include=binutils,ca-certificates,cargo-web,gcc,gcc-aarch64-linux-gnu,libc6-dev \
     --include=libc6-dev-arm64-cross,rustc-web \
@@ -51,7 +51,7 @@ mmdebstrap --quiet --variant=minbase --architectures=amd64,arm64 \
     --customize-hook="tar-in '$work/pythons.tar' /" \
     bookworm "$work/image.tar"
 
-# The first variable is what the images of cross set.
+# cross's images set the first variable.
 "$engine" import --change 'CMD ["/bin/bash"]' \
     --change "ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc" \
     --change "ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" \

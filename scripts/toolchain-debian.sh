@@ -1,10 +1,10 @@
-# Chooses Debian's Rust, with the source of its standard library, for this shell:
+# Selects Debian's Rust, with the source of its standard library, for this shell:
 #
 #     . scripts/toolchain-debian.sh
 #
-# From that source cargo builds the standard library for every target, so that nothing but
-# Debian's packages, crates.io and PyPI is reached. Installs what is missing, as root.
-# rustup is kept from the network, and no toolchain of its own is touched.
+# From that source cargo builds the standard library for every target, so only Debian's packages,
+# crates.io and PyPI are needed. Installs what is missing, as root. rustup cannot use the network,
+# and none of its toolchains is changed.
 
 _missing=
 for _package in rustc-web cargo-web rust-web-src; do

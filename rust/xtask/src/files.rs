@@ -10,15 +10,15 @@ use tempfile::TempDir;
 
 const SCRATCH: &str = "scratch-";
 
-/// A folder below another, for as long as the value lives. No two runs share one: what a
-/// killed run's commands still write harms nobody.
+/// A folder below another, for as long as the value lives. No two runs share one, so commands of
+/// a killed run that still write do no harm.
 pub fn scratch(folder: &Path) -> Result<TempDir> {
     fs::create_dir_all(folder)
         .and_then(|()| tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder))
         .with_context(|| format!("cannot write to {}", folder.display()))
 }
 
-/// What killed runs left; what cannot be removed now is next time.
+/// Removes what killed runs left; what cannot be removed now is removed next time.
 pub fn remove_scratch(build: &Path) {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries(build).flat_map(|entry| entries(&entry.path())) {

@@ -1,4 +1,4 @@
-//! How a wheel comes about. wheels.rs is the order.
+//! How a wheel is made. wheels.rs has the order of the stages.
 
 pub mod cibuildwheel;
 pub mod container;

@@ -1,4 +1,4 @@
-//! Work on many targets at a time, and what people see of it.
+//! Work on many targets at a time, and its progress display.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{ensure, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// What `work` makes of each item, in the items' order; `jobs` at a time, by default as many
+/// The results of `work` for each item, in the items' order; `jobs` at a time, by default as many
 /// as there are cores.
 pub fn each<T: Sync, R: Send>(
     items: &[T],
@@ -38,7 +38,7 @@ pub fn each<T: Sync, R: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Fails when some targets have an error: with `what` before their names.
+/// Fails if some targets have an error, with `what` before their names.
 pub fn ensure_none_failed<'a>(
     what: &str,
     targets: impl Iterator<Item = (&'a str, &'a Option<String>)>,
@@ -51,7 +51,7 @@ pub fn ensure_none_failed<'a>(
     Ok(())
 }
 
-/// What is under way: a line for each target on a terminal, a line for each stage elsewhere.
+/// Shows the progress: a line for each target on a terminal, a line for each stage elsewhere.
 pub struct Progress {
     bars: MultiProgress,
     total: ProgressBar,

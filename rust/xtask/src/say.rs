@@ -6,7 +6,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 
-/// Prints a line. A reader that has gone, as `head` does, ends the process quietly.
+/// Prints a line. If the reader has gone, as `head` does, ends the process quietly.
 macro_rules! say {
     ($($words:tt)*) => {
         if std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($words)*))).is_err() {
@@ -17,8 +17,8 @@ macro_rules! say {
 
 pub(crate) use say;
 
-/// Prints what a later job of CI reads, as NAME=VALUE lines; in a step of GitHub's they become
-/// the step's outputs, too.
+/// Prints NAME=VALUE lines for a later CI job. In a GitHub Actions step they also become the
+/// step's outputs.
 pub fn output(text: &str) -> Result<()> {
     say!("{text}");
     if let Some(path) = env::var_os("GITHUB_OUTPUT") {

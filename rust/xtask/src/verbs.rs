@@ -1,4 +1,4 @@
-//! A file a verb: its arguments, what it does, and what it prints.
+//! One file per verb: its arguments, what it does, and what it prints.
 
 pub mod audit;
 mod changelog;

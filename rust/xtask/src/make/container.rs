@@ -1,4 +1,4 @@
-//! Images and containers, by way of Docker's command line or another that understands it.
+//! Images and containers, through Docker's command line or a compatible one.
 
 use std::collections::BTreeMap;
 use std::env;

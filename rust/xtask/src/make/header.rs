@@ -15,7 +15,7 @@ use crate::project::Project;
 use crate::run;
 use crate::say::say;
 
-/// What a caller must know once; the rest stands at each declaration.
+/// What a caller must know once; the rest is documented at each declaration.
 const CONVENTIONS: &str = "
 Conventions
 - Text is UTF-8 that ends with NUL. A text argument is borrowed for the call.
@@ -29,7 +29,7 @@ Conventions
 - Every function may be called from any thread.
 ";
 
-/// Stands in the first line of what is generated. helpers/ffi_module.py writes it, too.
+/// Part of the first line of generated files. rust/xtask/helpers/ffi_module.py writes it, too.
 const MARK: &str = "Generated from rust/src by `make header`";
 
 pub fn run(project: &Project, check: bool) -> Result<()> {

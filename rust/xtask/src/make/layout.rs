@@ -1,6 +1,5 @@
-//! What the gate says of one target's library against what is there: the functions against the
-//! header, and Rust's idea of every struct and enum that crosses against the idea that a C
-//! compiler for that target has of them from the header.
+//! Compares what the gate reports about one target's library with the header: the functions, and
+//! Rust's layout of every struct and enum with that of a C compiler for the target.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,8 +13,8 @@ use crate::project::Project;
 use crate::run;
 use crate::targets::Target;
 
-/// Fails where the two differ, or where the library leaves out a type of the header. `folder`
-/// gets the C file and the compiler's log.
+/// Fails if the two differ, or if the library leaves out a type of the header. `folder` gets the
+/// C file and the compiler's log.
 pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) -> Result<()> {
     let module = &project.module;
     let text = read(&project.rust.join(format!("include/{module}.h")))?;
@@ -91,7 +90,7 @@ pub fn functions(table: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a library's file exports, but for what linkers add.
+/// What a library's file exports, without what linkers add.
 pub fn exports(library: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for slice in library::read(library)? {
@@ -101,7 +100,7 @@ pub fn exports(library: &Path) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Fails where something is exported that did not come through the gate.
+/// Fails if something is exported that does not go through the gate.
 pub fn ensure_by_gate(exported: &BTreeSet<String>, gate: &BTreeSet<String>) -> Result<()> {
     let stray = listed(exported.difference(gate));
     ensure!(
@@ -126,7 +125,7 @@ fn named(table: &str, module: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// A C file that compiles where the header says what the table says.
+/// A C file that compiles only if the header agrees with the table.
 fn assertions(table: &str, module: &str) -> Result<String> {
     let mut c = format!("// Rust's layouts, for a C compiler to check.\n#include \"{module}.h\"\n");
     let mut assert = |what: String, value: &str| {

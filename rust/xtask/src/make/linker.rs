@@ -21,7 +21,7 @@ pub struct Plan {
     pub command: Command,
     /// The target, as the program takes it.
     pub triple: String,
-    /// For the compiler; the verb is `rustc` where there are any.
+    /// For the compiler; if there are any, the verb is `rustc`.
     pub flags: Vec<String>,
     /// For the compiler, of every crate.
     pub rustflags: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Plan {
     pub root: PathBuf,
     /// Where cargo writes, on this machine.
     pub made: PathBuf,
-    /// What folders of this machine are called in the container, if it is another name.
+    /// The names of this machine's folders in the container, if they differ.
     pub mounts: Vec<(&'static str, PathBuf)>,
     /// Whether cargo runs in a container.
     pub contained: bool,
@@ -161,9 +161,8 @@ fn passed_on() -> Vec<String> {
     names
 }
 
-/// The list of a DLL's exports, relative to the crate's folder, where the linker runs. rustc
-/// gives zig one as well, of which zig takes no notice: it would export what it finds in its
-/// own C library, too.
+/// The list of a DLL's exports, relative to the crate's folder, where the linker runs. zig ignores
+/// the list that rustc passes, and would also export functions of its C library.
 fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> {
     let header = format!("include/{}.h", project.module);
     let names = header::functions(&read(&project.rust.join(header))?, &project.module);

@@ -1,5 +1,5 @@
-//! Whether the names of what crosses are right in C. It has no modules: of two items of one name
-//! cbindgen takes one, without a word. And it has words of its own.
+//! Checks that exported names are valid and unambiguous in C. C has no modules: of two items with
+//! one name, cbindgen silently takes one. And C has keywords that Rust lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use anyhow::{ensure, Context, Result};
 use syn::ext::IdentExt;
 use syn::{Ident, Item, Visibility};
 
-/// Words of C and C++, to which cbindgen adds an underscore. A field's name would no longer be
-/// the one that the fingerprint and the layout have.
+/// Keywords of C and C++ to which cbindgen adds an underscore. A field's name would differ from
+/// the one in the fingerprint and the layout.
 const CHANGED: &str = "alignas alignof auto bool break case catch char char16_t char32_t char8_t \
     class const const_cast consteval constexpr continue decltype default delete do double \
     dynamic_cast else enum explicit export extern false float for friend goto if inline int long \
@@ -16,7 +16,7 @@ const CHANGED: &str = "alignas alignof auto bool break case catch char char16_t 
     reinterpret_cast return short signed sizeof static static_assert static_cast struct switch \
     template this thread_local throw true try typedef typename union unsigned using virtual void \
     volatile wchar_t while";
-/// Those that it lets pass.
+/// Keywords that it does not change.
 const PASSED: &str = "and and_eq asm bitand bitor co_await co_return co_yield compl concept \
     constinit not not_eq or or_eq requires restrict typeid typeof typeof_unqual xor xor_eq";
 
@@ -91,8 +91,8 @@ fn collect(items: &[Item], path: &str, places: &mut BTreeMap<String, Vec<String>
     }
 }
 
-/// Fails where an array's length is no number: cbindgen writes an expression as it stands, and
-/// names constants that C does not see.
+/// Fails if an array's length is not a number: cbindgen copies expressions, and names constants
+/// that C does not have.
 fn lengths(c: &str) -> Result<()> {
     let defined: BTreeSet<&str> = c
         .lines()

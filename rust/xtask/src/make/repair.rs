@@ -1,5 +1,5 @@
-//! A wheel with what it links against inside, and the tags of the target's row. A file for
-//! each system.
+//! Repairs a wheel: copies in the libraries that it links against, and sets the tags of the
+//! target's row. One file per system.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! The software bill of materials of a library: the crates in it, as CycloneDX in JSON.
 //! https://cyclonedx.org/docs/1.6/json/ and https://peps.python.org/pep-0770/
 //!
-//! It says nothing of the time and the machine, so that it is the same wherever it is made.
-//! The document is small and its form fixed, and tests hold it against the official schema:
-//! no library is needed to write it.
+//! It contains neither time nor machine, so that it is the same wherever it is made. The document
+//! is small and its form fixed, and tests check it against the official schema, so no library is
+//! needed to write it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Which of cargo's settings a library is built with: those of the repository, and no others.
+//! Which cargo settings a library is built with: those of the repository, and no others.
 //!
 //! Cargo joins what it finds in `.cargo/config.toml` of every folder above the crate, in
 //! CARGO_HOME and in the environment: https://doc.rust-lang.org/cargo/reference/config.html
@@ -30,9 +30,9 @@ pub struct Settings {
     rust: PathBuf,
     /// The repository's flags for the compiler, by triple or `cfg(…)`; "" is for every target.
     flags: BTreeMap<String, Vec<String>>,
-    /// What others say that changes what is built, and is left out.
+    /// Settings from elsewhere that would change what is built, and are ignored.
     left_out: Vec<String>,
-    /// The same, where cargo has no way to leave it out.
+    /// The same, where cargo has no way to ignore them.
     refused: Vec<String>,
 }
 
@@ -154,7 +154,7 @@ impl Settings {
         }
     }
 
-    /// Says what is left out, and refuses what cannot be.
+    /// Reports what is ignored, and refuses what cannot be.
     pub fn check(&self) -> Result<()> {
         if local() {
             let found = [&self.left_out[..], &self.refused].concat();

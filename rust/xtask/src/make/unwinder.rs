@@ -1,4 +1,4 @@
-//! What a glibc library that zig links is given in place of zig's unwinder.
+//! What replaces zig's unwinder in a glibc library that zig links.
 //!
 //! zig answers `-lgcc_s` with LLVM's libunwind, as a part of the library. glibc ends a thread
 //! (pthread_exit, which CPython calls for a daemon thread when it ends) by unwinding it with

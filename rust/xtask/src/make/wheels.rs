@@ -22,7 +22,7 @@ use crate::project::Project;
 use crate::run;
 use crate::targets::{Backend, Target};
 
-/// What a finished wheel was made of, beside the build; never in the wheel.
+/// What a finished wheel was made from. It is kept in the build folder, never in the wheel.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Record {
     pub inputs: String,
@@ -30,7 +30,7 @@ pub struct Record {
     sha256: String,
     /// In bytes.
     pub size: u64,
-    /// What the library needs of the system: at most what the tag promises.
+    /// What the library needs of the system: at most what the tag allows.
     pub needs: Option<String>,
     pub ran: String,
 }
@@ -95,7 +95,7 @@ fn wheel(
         })
     };
     if run.builder.backend_for(target) == Backend::Cibuildwheel {
-        cibuildwheel::image(project, target)?; // Nothing is built where there is none.
+        cibuildwheel::image(project, target)?; // Fails before anything is built.
     }
     // Cargo alone knows what a library is built of; when nothing has changed, it is quick.
     let library = stage(run, target, "build", stages, || {
@@ -195,8 +195,8 @@ fn stage<T>(
     result
 }
 
-/// The stages after the build. Each leaves its result in a folder of its own, all of which go
-/// with the value.
+/// The stages after the build. Each writes its result to a separate folder; all are removed with
+/// the value.
 fn make(
     run: &Run,
     target: &Target,
