@@ -203,9 +203,9 @@ INHERITED = re.compile(r"\bworkspace\s*=\s*true\b")
 
 
 def add_needed(found):
-    """Adds to an sdist's files what the crate needs beside its folder: local crates, and
-    files that sources include. They keep their places, so that every path still holds, and
-    no cargo is needed to know them."""
+    """Adds to an sdist's files what the crate needs outside its folder: local crates, and files
+    that sources include. They keep their relative places, so that every path stays valid.
+    Finding them does not need cargo."""
     crate = os.path.realpath(CRATE)
     root = os.path.dirname(crate)
     crates = [crate]
@@ -284,7 +284,7 @@ def needed_by(path, crate):
 
 
 def package_files():
-    """What sdists and wheels hold of the package, beside the library: {name below it: path}."""
+    """The package's files in sdists and wheels, without the library: {name below it: path}."""
     return files_below(PACKAGE, skip=("lib",))
 
 
@@ -319,7 +319,7 @@ def digest(path, skip=()):
     if not os.path.isdir(path):
         return sha256(path)
     files = files_below(path, skip)
-    # What is no file, cargo reads no more than this does.
+    # Cargo does not read what is not a regular file, either.
     names = [name for name in sorted(files) if os.path.isfile(files[name])]
     lines = ["%s %s\n" % (sha256(files[name]), name) for name in names]
     text = "".join(lines)
@@ -333,8 +333,7 @@ TESTS = ("tests", "benches", "examples")
 
 
 def sources_digest():
-    """A digest of what builds the library: the crate without its tests. None where there
-    is no crate."""
+    """A digest of the library's sources: the crate without its tests. None without a crate."""
     if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
         return None
     return digest(CRATE, skip=("xtask",) + TESTS)
@@ -367,7 +366,7 @@ def copy(source, destination, mode=0o644):
 
 
 def stamp_path(path):
-    """Which sources the library at `path` is made of stands in the file beside it."""
+    """The file that records which sources the library at `path` was built from."""
     return path + ".json"
 
 
@@ -417,7 +416,7 @@ def folders_above(path):
 
 
 def read_lines(path):
-    """A file's lines, in bytes; none where there is no file."""
+    """A file's lines, in bytes; none if there is no file."""
     try:
         with open(path, "rb") as file:
             return file.read().splitlines()
@@ -614,9 +613,8 @@ class build_library(Command):
         return None
 
     def changed(self, stamp):
-        """How what the stamp records beside the sources differs from what is here, if it
-        does. What is not here of another machine's is no difference: files, and without a
-        Rust the rest."""
+        """How the other inputs that the stamp records differ from those here, or None. Files of
+        another machine that are missing here do not count; without Rust, only files count."""
         here = stamp.get("place") == self.place_here()
         root = os.path.dirname(os.path.realpath(CRATE)) + os.sep
         for name, was in sorted(stamp.get("beside", {}).items()):
@@ -766,7 +764,7 @@ class build_library(Command):
 
 
 class BuildPy(build_py):
-    """Copies the library beside the modules, and nothing that an older build left."""
+    """Copies the modules and the library, and nothing that an older build left."""
 
     def run(self):
         self.run_command("build_library")
@@ -834,8 +832,8 @@ class Develop(develop):
 
 
 class Sdist(sdist):
-    """The files of sdist_files(), whoever asks, with the crate inside. Its bytes depend
-    on theirs and on SOURCE_DATE_EPOCH alone."""
+    """Packs sdist_files(), with the crate inside, whatever calls it. The archive's bytes depend
+    only on theirs and on SOURCE_DATE_EPOCH."""
 
     def make_release_tree(self, base_dir, files):
         if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):

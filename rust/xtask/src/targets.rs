@@ -206,7 +206,7 @@ fn parse(text: &str) -> Result<Table> {
         for name in &target.native {
             ensure!(
                 table.github.iter().any(|runner| runner.name == *name),
-                "{triple} is native on {name}, which no [[github]] table names: there is no runner {name}"
+                "{triple} is native on {name}, but no [[github]] table has that name"
             );
         }
         for name in target.tags.iter().chain([triple]) {
@@ -387,7 +387,7 @@ mod tests {
             ("triple = 'a'\ntag = 'win32'", "unknown field"),
             (
                 "triple = 'a'\ntags = ['win32']\nnative = ['b']",
-                "no runner",
+                "no [[github]] table",
             ),
             (
                 "triple = 'a'\ntags = ['win32']\n[[target]]\ntriple = 'b'\ntags = ['win32']",

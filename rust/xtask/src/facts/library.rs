@@ -249,9 +249,9 @@ impl Names {
     }
 }
 
-/// Which exports a linker adds, whatever list of exports it is given. On macOS zig takes no
-/// list, and exports what Rust's standard library left visible. They take no other library's
-/// place: macOS looks a symbol up in the library that it was linked with.
+/// Which exports a linker adds to its list of exports. On macOS zig ignores the list, and exports
+/// what Rust's standard library left visible. These cannot replace another library's symbols:
+/// macOS looks up a symbol in the library that it was linked with.
 pub fn linker_exports(format: Format) -> fn(&str) -> bool {
     match format {
         Format::MachO => |name| {

@@ -24,7 +24,7 @@ const ALIASES: [(&str, Floor); 3] = [
     ("manylinux2014", Floor(2, 17)),
 ];
 
-/// None for a tag that is no platform of this judge's: any, linux_x86_64, ios_…, android_….
+/// None for a tag whose platform the judge does not know: any, linux_x86_64, ios_…, android_….
 pub fn platform(tag: &str) -> Option<Platform> {
     let windows = |arch: &str| Platform {
         system: System::Windows,

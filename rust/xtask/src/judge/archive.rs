@@ -67,8 +67,8 @@ impl Judge<'_> {
                     Kind::Folder => mode == FOLDER_MODE,
                     _ => true,
                 };
-                // pip and uv set modes of their own: what others' files say harms only
-                // where it lets everybody write, or the owner's rights be taken.
+                // pip and uv set the modes of installed files. In other projects' files, only
+                // world-writable and set-id modes do harm.
                 if !good && (self.own || mode & 0o6002 != 0) {
                     self.add(&rules::Z107, name, format!("its mode is {mode:04o}"));
                 }

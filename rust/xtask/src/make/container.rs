@@ -206,15 +206,15 @@ pub fn check_cross(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// A command for cross: cargo's arguments follow. The image's own Rust builds, whatever is
-/// installed here; cross may neither add a toolchain to rustup nor change one.
+/// A command for cross, to which cargo's arguments are added. It builds with the image's Rust,
+/// whatever is installed here, and cannot add a toolchain to rustup or change one.
 ///
-/// `sysroot`: of the Rust here, which cross mounts behind the image's own.
+/// `sysroot`: of this machine's Rust, which cross mounts behind the image's.
 pub fn cross(project: &Project, sysroot: &Path, folder: &Path) -> Result<Command> {
     check_cross(project)?;
     // cross 0.2.5 looks for the toolchain in the output of `rustup toolchain list`, by the last
     // part of its sysroot, and adds it where it isn't listed as such: it reads neither
-    // "name (active, default)" nor a toolchain by another name. So it gets a list of its own.
+    // "name (active, default)" nor a toolchain by another name. So it gets a private list.
     let rustup = folder.join("rustup");
     let toolchains = rustup.join("toolchains");
     let name = sysroot
@@ -222,7 +222,7 @@ pub fn cross(project: &Project, sysroot: &Path, folder: &Path) -> Result<Command
         .context("rustc's sysroot has no folder name")?;
     let _ = fs::remove_dir_all(&rustup);
     fs::create_dir_all(&toolchains)?;
-    // `rustup toolchain link` takes no name that could be an official one.
+    // `rustup toolchain link` refuses names that could be official ones.
     #[cfg(unix)]
     std::os::unix::fs::symlink(sysroot, toolchains.join(name))?;
     #[cfg(windows)]
