@@ -11,9 +11,10 @@ override PYTHON := $(or $(PYTHON),python3)
 TARGETS ?= host
 JOBS ?=
 BACKEND ?=
-# What `make audit` checks.
+# What `make audit` checks, or the code of a rule that it explains instead.
 FILES ?=
 RELEASE ?=
+EXPLAIN ?=
 # Whether `make wheels` and `make lib` use this machine's settings for cargo (RUSTFLAGS,
 # CARGO_HOME), and not only the repository's.
 LOCAL_SETTINGS ?=
@@ -67,8 +68,8 @@ smoke: venv ## Run the wheels in dist/, as far as this machine can (TARGETS="…
 	$(XTASK) smoke $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS))
 
 .PHONY: audit
-audit: venv ## Check dist/ against the rules (FILES="…": other files, of any project; RELEASE=1: as a release)
-	$(XTASK) audit $(if $(RELEASE),--release) $(FILES)
+audit: venv ## Check dist/ against the rules (FILES="…": other files, of any project; RELEASE=1: as a release; EXPLAIN=CODE: explain a rule)
+	$(XTASK) audit $(if $(EXPLAIN),--explain $(EXPLAIN),$(if $(RELEASE),--release) $(FILES))
 
 .PHONY: targets
 targets: venv ## Print the table of targets, and update its copy in README.md

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Reports everything that `make` needs and the machine lacks, in one error.
+# Names everything that `make` needs and the machine lacks, in one error.
 # Usage: check-tools.sh PYTHON
 python=$1
 missing=
@@ -14,7 +14,7 @@ elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     lacks "the venv module of $python (Debian, Ubuntu: apt install python3-venv)"
 fi
 command -v cargo >/dev/null || lacks "cargo (https://rustup.rs)"
-# On Windows, Rust finds the linker itself.
+# On Windows, Rust knows where its own linker is.
 [ "${OS:-}" = Windows_NT ] || command -v cc >/dev/null || lacks "a C compiler as cc, which Rust links with (Debian, Ubuntu: apt install gcc libc6-dev)"
 
 if [ -n "$missing" ]; then

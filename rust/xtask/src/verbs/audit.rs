@@ -200,7 +200,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         .count();
     ensure!(
         errors == 0,
-        "{errors} finding{} above; `xtask audit --explain CODE` explains a code",
+        "{errors} finding{} above; `make audit EXPLAIN=CODE` explains a code",
         if errors == 1 { "" } else { "s" }
     );
     Ok(())

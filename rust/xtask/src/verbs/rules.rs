@@ -78,7 +78,7 @@ fn markdown() -> String {
          # The rules of `make audit`\n\n\
          In this project's files every finding is an error. In other files, findings of\n\
          the rules marked *advice* are warnings, and the rules marked *own* and *release* are\n\
-         not applied. `xtask audit --explain CODE` says why a rule exists, how to comply, and\n\
+         not applied. `make audit EXPLAIN=CODE` says why a rule exists, how to comply, and\n\
          where it comes from.\n",
     );
     for (letter, title) in groups {
