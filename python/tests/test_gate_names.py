@@ -4,15 +4,12 @@ name and edition, it exports the functions of that crate, and no tool finds faul
 import ctypes
 import re
 import shutil
-import sys
 
 import pytest
 from conftest import CARGO, ROOT, clean_environment, run
 from elftools.elf.elffile import ELFFile
 
-sys.path.insert(0, str(ROOT / "scripts/runners"))
-
-import common
+import roots
 
 SOURCE = ROOT / "rust/src"
 # What the gate exports in every crate.
@@ -226,8 +223,8 @@ def test_rustdoc_warns_of_nothing_and_takes_no_comment_for_a_test(crates):
 @pytest.mark.parametrize("edition", ["2018", "2021"])
 def test_the_oldest_rust_builds_the_gate(edition, tmp_path):
     try:
-        root = common.debian("rust", "amd64", ["rustc", "cargo"])
-    except common.Skip as skip:
+        root = roots.debian("rust", "amd64", ["rustc", "cargo"])
+    except roots.Skip as skip:
         pytest.skip(str(skip))
     old = {
         "LD_LIBRARY_PATH": str(root / "usr/lib/x86_64-linux-gnu"),
