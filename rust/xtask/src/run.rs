@@ -76,14 +76,10 @@ pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Resul
 
 /// The command as a shell takes it.
 fn shown(command: &Command) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
-    std::iter::once(command.get_program())
+    let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
-        .map(|word| match !word.is_empty() && word.chars().all(plain) {
-            true => word.into_owned(),
-            false => format!("'{}'", word.replace('\'', r"'\''")),
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
+        .collect();
+    // Fails for NUL bytes alone, with which no command runs.
+    shlex::try_join(words.iter().map(|word| word.as_ref())).unwrap_or_default()
 }

@@ -55,13 +55,7 @@ fn tag(module: &str, name: &str) -> String {
 
 /// Whether a program of that name is on PATH.
 fn on_path(name: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut folders = env::split_paths(&path);
-    folders.any(|folder| {
-        folder
-            .join(format!("{name}{}", env::consts::EXE_SUFFIX))
-            .is_file()
-    })
+    which::which(name).is_ok()
 }
 
 /// CONTAINER_ENGINE, else docker, else podman.
