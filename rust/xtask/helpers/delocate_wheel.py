@@ -2,9 +2,12 @@
 
 Usage: delocate_wheel.py WHEEL FOLDER
 
-Writes the repaired wheel into the folder. delocate reads and changes libraries with Apple's
-otool, install_name_tool and codesign, which only a Mac has. Elsewhere `apple_tool` answers in
-their place: delocate runs every program through one function.
+Writes the repaired wheel into the folder: the same bytes for the same wheel on every host, but
+for a library that is grafted, which codesign signs in its own way on macOS.
+
+delocate reads and changes libraries with Apple's otool, install_name_tool and codesign, which
+only a Mac has. Elsewhere `apple_tool` answers in their place: delocate runs every program
+through one function.
 """
 
 import hashlib
