@@ -128,7 +128,7 @@ test: venv ## Run the tests on every Python of this machine
 test-slow: venv ## Run the tests that take minutes: other platforms, emulators
 	$(XTASK) sdist
 	$(XTASK) wheels host
-	$(BIN)/python -m pytest -m slow python/tests
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m slow python/tests
 
 .PHONY: test-docker
 test-docker: venv ## Run the tests of images, cross and cibuildwheel; starts dockerd if none is running
