@@ -37,7 +37,7 @@ pub fn call_back<R>(callback: impl FnOnce() -> R) -> Option<R> {
     (!ENDED.load(SeqCst)).then(callback)
 }
 
-/// Calls no more, and waits for what is under way: how many are when the time is over.
+/// Ends callbacks and waits for those under way: how many there are when the time is over.
 pub(super) fn end(milliseconds: u32) -> usize {
     let start = Instant::now();
     forget_the_parents();

@@ -1,4 +1,4 @@
-//! Errors, and the way from C into Rust on which they arise.
+//! Errors, and the gate itself, which keeps them for C.
 
 use std::any::Any;
 use std::borrow::Cow;
