@@ -628,7 +628,7 @@ def test_every_python_gives_the_same_answers(interpreter, files, expected):
 
 def test_setup_py_names_the_wheels_of_the_table():
     """With the floor of each, and the first pip whose code knows its tag."""
-    source = (ROOT / "python/setup.py").read_text()
+    source = (ROOT / "python/build_library.py").read_text()
     rows = ast.literal_eval(re.search(r"^WHEELS = (\[.*?^\])", source, re.M | re.S)[1])
     named = set()
     for pattern, oldest, pip in rows:

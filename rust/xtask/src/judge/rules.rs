@@ -152,7 +152,7 @@ rules! {
         "repair the wheel: bare linux_* tags are refused, and macOS 11 and later has no minor number", UPLOAD;
     W109 Own: "the tag is py2.py3-none: the library is loaded by CFFI, whatever the Python",
         "any other tag would shut out Pythons that can load it",
-        "see get_tag() in python/setup.py", HERE;
+        "see get_tag() in python/build_library.py", HERE;
     W110 Own: "the platform tags are those of a row in ci/targets.toml",
         "what is not in the table is not run by any test",
         "build with `make wheels TARGETS=…`, or add the row", HERE;
@@ -294,7 +294,7 @@ rules! {
     S702 All: "PKG-INFO is there, and names the same project and version as the file",
         "indexes and front ends read it",
         "build it again rather than renaming it", SDIST;
-    S703 Own: "the sdist holds what git and sdist_files() in python/setup.py say: all of it, and nothing else",
+    S703 Own: "the sdist holds what git and sdist_files() in python/sources.py say: all of it, and nothing else",
         "a file that only the maintainer has is missing for everyone else who builds",
         "commit what belongs in, remove what does not, and run `make sdist`", HERE;
     S704 Release: "every file of the sdist is the one in the working tree",

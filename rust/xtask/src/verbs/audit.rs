@@ -86,16 +86,18 @@ fn digest(project: &Project, path: &str) -> Option<[u8; 32]> {
 }
 
 /// What an sdist holds of `python`, beside the package.
-const BESIDE_THE_PACKAGE: [&str; 6] = [
+const BESIDE_THE_PACKAGE: [&str; 8] = [
     "LICENSE",
     "README.md",
+    "build_library.py",
     "platform_tag.py",
     "pyproject.toml",
     "setup.cfg",
     "setup.py",
+    "sources.py",
 ];
 
-/// Whether files_below() in python/setup.py takes a file of that path.
+/// Whether files_below() in python/sources.py takes a file of that path.
 fn is_packed(path: &str) -> bool {
     let leftover = |name: &str| {
         name.starts_with('.') && name != ".cargo"

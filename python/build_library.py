@@ -1,0 +1,708 @@
+"""Packs the compiled library with the Python package that loads it.
+
+A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one.
+This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
+
+    CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
+    CARGO=<path>                  the cargo to call
+    SOURCE_DATE_EPOCH=<seconds>   the date of what is packed
+"""
+
+import contextlib
+import errno
+import gzip
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+
+from setuptools import Command, Distribution, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
+from setuptools.command.sdist import sdist
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel  # from setuptools 70.1 on
+except ImportError:
+    try:
+        from wheel.bdist_wheel import bdist_wheel
+    except ImportError:  # An sdist can be made without.
+        bdist_wheel = Command
+
+import platform_tag
+from sources import (
+    CRATE,
+    FFI,
+    HERE,
+    LIB,
+    NAME,
+    PACKAGE,
+    TESTS,
+    digest,
+    fail,
+    files_below,
+    folders_above,
+    generated,
+    is_file,
+    native,
+    package_files,
+    read_lines,
+    refuse_what_is_not_packed,
+    sdist_files,
+    sha256,
+    sources_digest,
+    text_of,
+)
+
+# The wheels of a release: what str() of a platform matches, the oldest system, the oldest pip.
+WHEELS = [
+    ("linux (x86_64|i686|aarch64|armv7l|ppc64le|s390x) glibc", "glibc 2.17", (19, 3)),
+    ("linux riscv64 glibc", "glibc 2.31", (24, 1)),
+    ("linux (x86_64|i686|aarch64|armv7l|ppc64le|s390x|riscv64) musl", "musl 1.2", (21, 2)),
+    ("macos x86_64", "macOS 10.12", ()),
+    ("macos arm64", "macOS 11.0", (20, 3)),
+    ("windows (amd64|x86|arm64)", "Windows 10", ()),
+]
+LAST_PIPS = {(2, 7): (20, 3), (3, 6): (21, 3), (3, 7): (24, 0)}
+
+# An empty variable counts as unset. Cargo would take it for a name.
+for variable in ("CARGO", "CARGO_BUILD_TARGET", "RUSTC"):
+    if not os.environ.get(variable):
+        os.environ.pop(variable, None)
+
+
+def check_date():
+    """Holds SOURCE_DATE_EPOCH, which dates what is packed, to the same rule as the pipeline.
+    https://reproducible-builds.org/specs/source-date-epoch/"""
+    text = os.environ.pop("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return
+    first, last = 315532800, 4354819199  # what a zip file can say: 1980 to 2107
+    digits = re.match(r"[0-9]+\Z", text)
+    if not digits or int(text) > last:
+        fail(
+            'SOURCE_DATE_EPOCH is "%s", which is not a whole number of seconds since 1970, from 0 '
+            "to %d, the end of 2107%s"
+            % (text, last, " (milliseconds?)" if digits and len(text) > 10 else ""),
+            "set it to what `git log -1 --format=%ct` prints, or unset it",
+        )
+    os.environ["SOURCE_DATE_EPOCH"] = str(max(int(text), first))
+
+
+def flags_of_environment(environment):
+    """Takes the flags for rustc out of an environment, as cargo reads them."""
+    plain, encoded = [environment.pop(n, None) for n in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")]
+    flags = (plain or "").split() if encoded is None else encoded.split("\x1f")
+    return [flag for flag in flags if flag]
+
+
+def wheel_remedy(platform):
+    """How to get a wheel for the platform, or that there is none."""
+    for pattern, oldest, pip in WHEELS:
+        if re.match(pattern + "$", str(platform)):
+            if LAST_PIPS.get(sys.version_info[:2], pip) < pip:
+                return "no pip for Python %d.%d accepts the wheel for %s" % (
+                    sys.version_info[:2] + (platform,)
+                )
+            words = "install a wheel, which needs no Rust: on %s or later" % oldest
+            if pip:
+                words += ", with pip %d.%d or later (python -m pip install --upgrade pip)" % pip
+            return words
+    return "no wheel is released for %s" % (platform,)
+
+
+# ---- Files ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A temporary path that becomes `path`, whole or not at all."""
+    temporary = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        yield temporary
+        if os.name == "nt" and os.path.exists(path):
+            os.remove(path)  # Python 2.7's rename does not replace there.
+        os.rename(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def copy(source, destination, mode=0o644):
+    if os.path.islink(source) and not os.path.exists(source):
+        fail("%s is a link to %s, which cannot be reached" % (source, os.readlink(source)))
+    if os.path.exists(source) and not os.path.isfile(source):
+        fail("%s is neither a file nor a folder and cannot be packed: remove it" % source)
+    if not os.path.isdir(os.path.dirname(destination)):
+        os.makedirs(os.path.dirname(destination))
+    with replacing(destination) as temporary:
+        shutil.copyfile(source, temporary)
+        os.chmod(temporary, mode)  # Whatever the umask, the installed file is for all.
+
+
+def stamp_path(path):
+    """The file that records which sources the library at `path` was built from."""
+    return path + ".json"
+
+
+def write_stamp(path, **contents):
+    with replacing(stamp_path(path)) as temporary:
+        with open(temporary, "w") as file:
+            json.dump(contents, file, indent=1, sort_keys=True)
+
+
+def read_stamp(path):
+    try:
+        if os.path.isfile(stamp_path(path)):
+            with open(stamp_path(path)) as file:
+                return dict(json.load(file))
+    except (IOError, OSError, TypeError, ValueError):
+        pass
+    return {}
+
+
+# ---- What else a library is built of --------------------------------------------------
+
+# Variables that cargo and the C compiler read whatever the crate does.
+BUILD_VARIABLE = re.compile(
+    r"(CC|CXX|AR|CFLAGS|CXXFLAGS|CPPFLAGS|RUSTFLAGS|RUSTC(_\w+)?|CARGO_(ENCODED_RUSTFLAGS"
+    r"|BUILD_RUST\w+|PROFILE_RELEASE_\w+|TARGET_\w+_(LINKER|RUSTFLAGS)))$"
+)
+# Variables that cargo itself sets, and those that pip and the pipeline set anew each time.
+SET_VARIABLE = re.compile(
+    r"(CARGO(_(PKG|MANIFEST|CRATE|BIN|PRIMARY)_\w+)?|OUT_DIR|PATH|SOURCE_DATE_EPOCH|NO_COLOR)$"
+)
+
+
+def read_by_build(library):
+    """(paths, names of variables) that the build of a library read. rustc and the build
+    scripts note them beside it, and cargo sums up the files.
+    https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files"""
+    paths, names = [], []
+    for line in map(native, read_lines(os.path.splitext(library)[0] + ".d")):
+        words = line.partition(": ")[2]
+        paths += [word.replace("\\ ", " ") for word in re.split(r"(?<!\\) ", words) if word]
+    folder = os.path.dirname(library)
+    notes = []
+    for part in ("deps", "build"):
+        part = os.path.join(folder, part)
+        for name in sorted(os.listdir(part) if os.path.isdir(part) else []):
+            path = os.path.join(part, name)
+            notes.append(path if name.endswith(".d") else os.path.join(path, "output"))
+    for path in notes:
+        for line in map(native, read_lines(path)):
+            found = re.match(r"(?:# env-dep:|cargo::?rerun-if-env-changed=)(\w[^=]*)", line)
+            if found:
+                names.append(found.group(1))
+    return paths, names
+
+
+def beside_crate(paths):
+    """What of the paths sources_digest() leaves out, as {path relative to the crate: digest}.
+    A file of another crate stands for that whole crate, since its manifest counts, too."""
+    crate = os.path.realpath(CRATE)
+    inside = files_below(CRATE, skip=("xtask",) + TESTS).values()
+    inside = {os.path.realpath(path) for path in inside}
+    found = set()
+    if not os.path.isfile(os.path.join(crate, "Cargo.lock")):  # a workspace's member
+        for folder in folders_above(crate):
+            found.update(os.path.join(folder, name) for name in ("Cargo.toml", "Cargo.lock"))
+    for path in paths:
+        path = os.path.realpath(path)
+        above = folders_above(path)
+        if path in inside or any(is_file(folder, "CACHEDIR.TAG") for folder in above):
+            continue  # The latter is what the build itself wrote.
+        packages = [folder for folder in above if is_file(folder, "Cargo.toml")]
+        if packages and not (crate + os.sep).startswith(packages[0] + os.sep):
+            path = packages[0]
+        found.add(path)
+    return {
+        os.path.relpath(path, crate): digest(path, TESTS if is_file(path, "Cargo.toml") else ())
+        for path in found
+        if os.path.exists(path)
+    }
+
+
+def settings():
+    """The text of all files of cargo's configuration, from the crate's folder upwards.
+    https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure"""
+    crate = os.path.realpath(CRATE)
+    folders = [os.path.join(folder, ".cargo") for folder in [crate] + folders_above(crate)]
+    folders.append(os.environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo"))
+    paths = [os.path.join(up, name) for up in folders for name in ("config", "config.toml")]
+    return b"\n".join(b"\n".join(read_lines(path)) for path in paths)
+
+
+def settings_digest():
+    return hashlib.sha256(settings()).hexdigest()
+
+
+def environment(names):
+    """What a stamp says of variables. What the configuration sets counts there: `cargo run`
+    hands that to the pipeline."""
+    names = [name for name in names if not SET_VARIABLE.match(name)]
+    names = [name for name in names if name.encode("utf-8") not in settings()]
+    return {
+        name: value_digest(name) for name in names + list(filter(BUILD_VARIABLE.match, os.environ))
+    }
+
+
+def value_digest(name):
+    """Of a variable's value, which can be a secret; None where it is not set."""
+    value = os.environ.get(name)
+    if value is not None and not isinstance(value, bytes):
+        value = value.encode("utf-8", "surrogateescape")
+    return None if value is None else hashlib.sha256(value).hexdigest()
+
+
+# ---- The library ----------------------------------------------------------------------
+
+
+class build_library(Command):
+    """Finds or builds the library, once in a run of setup.py. Afterwards `path` is the file
+    and `platform` what it is for."""
+
+    description = "use the library in %s, or build it if that does not fit" % LIB
+    user_options = [
+        ("command=", None, "the command that builds the library [default: cargo build]"),
+        ("output=", None, "the library that the command builds"),
+        ("library=", None, "use this library instead of building one"),
+        ("sbom=", None, "a software bill of materials to pack (PEP 770)"),
+        ("inplace", "i", "leave the library in " + LIB),
+    ]
+    boolean_options = ["inplace"]
+
+    def initialize_options(self):
+        self.command = self.output = self.library = self.sbom = self.inplace = None
+
+    def finalize_options(self):
+        if bool(self.command) != bool(self.output):
+            fail("[build_library] in setup.cfg needs both `command` and `output`")
+        if {"develop", "editable_wheel"} & set(self.distribution.command_obj):
+            self.inplace = True
+
+    def run(self):
+        self.target = os.environ.get("CARGO_BUILD_TARGET")
+        try:
+            if self.target:
+                self.wanted = platform_tag.of_triple(self.target)
+            else:
+                self.wanted = platform_tag.of_interpreter()
+        except ValueError as error:
+            fail(str(error))
+        ready = os.path.join(LIB, platform_tag.library_name(self.wanted.system, PACKAGE))
+        self.path = self.library
+        # Before the build: a file that is saved during it makes the library stale.
+        self.sources = sources_digest()
+        if not self.path:
+            # Only the author's command can tell what is up to date.
+            stale = self.command or self.stale(ready)
+            self.path = self.build(stale, ready) if stale or self.checked(ready) else ready
+        self.platform = self.read(self.path)
+        if not self.wanted.runs(self.platform):
+            fail("%s is for %s, not for %s" % (self.path, self.platform, self.wanted))
+        found, expected = platform_tag.fingerprint(self.path, PACKAGE), generated("ABI")
+        if not found and expected:
+            fail(
+                "%s has no ABI fingerprint: it must contain, once, the bytes `%s.abi=`, the "
+                "fingerprint in %s, and NUL" % (self.path, PACKAGE, FFI)
+            )
+        if found and found != expected:
+            fail(
+                "%s is stale: it was generated for the ABI %s, but %s, built from the sources, "
+                "has %s" % (FFI, expected, self.path, found),
+                "run `make header`, and commit what it writes",
+            )
+        if self.inplace and self.path != ready:
+            self.place(ready)
+
+    def read(self, path):
+        """The platform of a library's file."""
+        try:
+            return platform_tag.of_library(path)
+        except platform_tag.NotALibrary as error:
+            fail("%s is not a library: %s" % (path, error), "remove it, and run this again")
+        except (IOError, OSError) as error:
+            fail(
+                "cannot read %s: %s" % (path, error.strerror),
+                "make it readable, or remove it, and run this again",
+            )
+
+    def stale(self, ready):
+        """Why the library at `ready` cannot be used; None if it can."""
+        if not os.path.lexists(ready):
+            names = os.listdir(LIB) if os.path.isdir(LIB) else []
+            others = [name for name in names if name.endswith((".so", ".dylib", ".dll"))]
+            return "%s is missing%s" % (ready, "; there is " + others[0] if others else "")
+        found = self.read(ready)
+        if not self.wanted.runs(found):
+            return "%s is for %s, not for %s" % (ready, found, self.wanted)
+        stamp = read_stamp(ready)
+        if stamp.get("unfinished"):
+            return (
+                "%s was left by an interrupted build (if you have replaced it since, remove %s)"
+                % (
+                    ready,
+                    stamp_path(ready),
+                )
+            )
+        # Without a stamp, the library was put there by hand: its bytes decide.
+        stamped = stamp.get("library") == sha256(ready)
+        if stamped and self.sources:
+            if stamp.get("sources") != self.sources:
+                return "%s was built from other sources than %s" % (ready, CRATE)
+            changed = self.changed(stamp)
+            return changed and "%s was built %s" % (ready, changed)
+        abi = platform_tag.fingerprint(ready, PACKAGE) or ""  # Not every language gives one.
+        if abi != generated("ABI"):
+            return "%s has the ABI %s, but %s is for %s" % (ready, abi, FFI, generated("ABI"))
+        return None
+
+    def changed(self, stamp):
+        """How the other inputs that the stamp records differ from those here, or None. Files of
+        another machine that are missing here do not count; without Rust, only files count."""
+        here = stamp.get("place") == self.place_here()
+        root = os.path.dirname(os.path.realpath(CRATE)) + os.sep
+        for name, was in sorted(stamp.get("beside", {}).items()):
+            path = os.path.normpath(os.path.join(os.path.realpath(CRATE), native(name)))
+            is_there = os.path.exists(path)
+            skip = TESTS if is_file(path, "Cargo.toml") else ()
+            if is_there and (here or path.startswith(root)) and digest(path, skip) != was:
+                return "from another %s" % os.path.relpath(path)
+            if here and not is_there:
+                return "from %s, which is gone" % os.path.relpath(path)
+        if not here and not self.rustc():
+            return None
+        was = stamp.get("environment", {})
+        for name in sorted(set(was) | set(filter(BUILD_VARIABLE.match, os.environ))):
+            if "environment" in stamp and was.get(name) != value_digest(name):
+                return "with another value of %s in the environment" % name
+        if stamp.get("settings", settings_digest()) != settings_digest():
+            return "with another configuration of cargo"
+        if self.rustc() and stamp.get("rustc") not in (None, self.rustc()):
+            return "by another version of Rust"
+        return None
+
+    def checked(self, ready):
+        """Whether cargo, if it is installed, should check if the library is up to date."""
+        stamp = read_stamp(ready)
+        by_setup = stamp.get("built") and stamp.get("place") == self.place_here()
+        return self.sources and by_setup and stamp.get("library") == sha256(ready)
+
+    def place_here(self):
+        """A digest of this machine's name and this folder's."""
+        text = platform.node() + HERE
+        text = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+        return hashlib.sha256(text).hexdigest()
+
+    def build(self, stale, ready):
+        """Runs the build command, and returns the library's path. `stale`: why the one at
+        `ready` cannot be used; None asks cargo whether it can."""
+        if self.command:
+            print("building the library: " + self.command)
+            status = subprocess.call(self.command, shell=True)
+            if status != 0:
+                fail("the build command failed (exit code %d): %s" % (status, self.command))
+            return self.output
+        if not self.sources:
+            fail(
+                stale + ", and the Rust crate to build it from is not here",
+                "from a checkout, install with pip 21.3 or later, which builds in place, "
+                "or with `pip install -e`",
+                wheel_remedy(self.wanted),
+            )
+        command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "--lib"]
+        command += ["--message-format", "json-render-diagnostics"]
+        host = self.host_triple()
+        target = self.target or host and self.own_triple(host)
+        if target:  # A `build.target` in a folder above would count otherwise.
+            command += ["--target", target]
+        # What the crate needs overrides the user's settings, and is joined to the user's flags,
+        # which would otherwise replace it. Nobody else sets flags under this key.
+        command += ["--config", 'profile.release.panic="unwind"']
+        environment = dict(os.environ)
+        flags = flags_of_environment(environment)
+        if flags:
+            command += ["--config", "target.'cfg(all())'.rustflags=" + json.dumps(flags)]
+        why = stale and stale + "; building it" or "checking whether %s is up to date" % ready
+        print("%s: %s" % (why, " ".join(command)))
+        sys.stdout.flush()
+        try:
+            cargo = subprocess.Popen(command, cwd=CRATE, env=environment, stdout=subprocess.PIPE)
+        except OSError as error:
+            if not stale:
+                return ready
+            fail(
+                "%s, and cargo cannot build it: %s: %s" % (stale, command[0], error.strerror),
+                "install Rust from https://rustup.rs, and run this again",
+                wheel_remedy(self.wanted),
+            )
+        messages = cargo.communicate()[0].decode("utf-8").splitlines()
+        if cargo.returncode != 0:
+            remedies = []
+            if target != host:
+                remedies.append(
+                    "if the standard library for %s is missing, run: "
+                    "rustup target add %s" % (self.wanted, target)
+                )
+            fail("cargo failed (exit code %d); its output is above" % cargo.returncode, *remedies)
+        for message in [json.loads(line) for line in messages if line.startswith("{")]:
+            made = message.get("target", {})
+            # Cargo before 1.79 says the package's name, with its hyphens.
+            name = made.get("name", "").replace("-", "_")
+            if name == PACKAGE and "cdylib" in made["crate_types"]:
+                for path in message.get("filenames", ()):
+                    if path.endswith((".so", ".dylib", ".dll")):
+                        return native(path)
+        fail("cargo built no dynamic library: add `cdylib` to crate-type in Cargo.toml")
+
+    def host_triple(self):
+        """What rustc says that it runs on; None where it does not answer: cargo will say what
+        is wrong with the toolchain."""
+        found = re.search("^host: (.*)$", self.rustc() or "", re.MULTILINE)
+        return found and found.group(1).strip()
+
+    def own_triple(self, host):
+        """The running Python's triple: the host's, where that builds what Python can load."""
+        try:
+            if self.wanted.runs(platform_tag.of_triple(host)):
+                return host
+        except ValueError:
+            pass
+        return self.wanted.triple
+
+    def rustc(self):
+        """What `rustc -vV` says; None where it cannot be run."""
+        if not hasattr(self, "rustc_says"):
+            try:
+                rustc = [os.environ.get("RUSTC", "rustc"), "-vV"]
+                self.rustc_says = subprocess.check_output(rustc, cwd=CRATE).decode("utf-8")
+            except (OSError, subprocess.CalledProcessError):
+                self.rustc_says = None
+        return self.rustc_says
+
+    def place(self, ready):
+        """Puts the library into LIB, with its stamp. A kill in between leaves a stamp
+        that says so."""
+        stamp = {"library": sha256(self.path), "sources": self.sources}
+        if self.sources:
+            paths, names = read_by_build(self.path)
+            stamp.update(
+                place=self.place_here(),
+                built=not (self.library or self.command),
+                beside=beside_crate(paths),
+                environment=environment(names),
+                settings=settings_digest(),
+                rustc=self.rustc(),
+            )
+        try:
+            if not os.path.isdir(LIB):
+                os.makedirs(LIB)
+            write_stamp(ready, unfinished=True)
+            copy(self.path, ready, 0o755)
+            write_stamp(ready, **stamp)
+        except (IOError, OSError) as error:
+            fail("cannot put the library into %s: %s" % (LIB, error))
+        self.path = ready
+
+
+# ---- The commands of setuptools -------------------------------------------------------
+
+
+class BuildPy(build_py):
+    """Copies the modules and the library, and nothing that an older build left."""
+
+    def run(self):
+        self.run_command("build_library")
+        library = self.get_finalized_command("build_library")
+        built = os.path.join(self.build_lib, PACKAGE)
+        name = platform_tag.library_name(library.platform.system, PACKAGE)
+        self.made = os.path.join(built, "lib", name)
+        # With subpackages and data, whether or not setup.cfg names them, as in the sdist.
+        self.mapping = {os.path.join(built, name): path for name, path in package_files().items()}
+        if not getattr(self, "editable_mode", False):
+            refuse_what_is_not_packed(self.distribution)
+            if os.path.realpath(built) != os.path.realpath(PACKAGE):
+                if os.path.isdir(built):
+                    shutil.rmtree(built)
+                for made, path in self.mapping.items():
+                    copy(path, made)
+            copy(library.path, self.made, 0o755)
+        self.mapping[self.made] = os.path.join(LIB, name)
+
+    def get_outputs(self, *args, **kwargs):
+        return sorted(self.mapping)
+
+    def get_output_mapping(self):
+        """What an editable install in strict mode links, as {built: source}."""
+        return self.mapping
+
+
+class BdistWheel(bdist_wheel):
+    """One wheel for every Python of the library's platform."""
+
+    def run(self):
+        shutil.rmtree(self.bdist_dir, ignore_errors=True)  # what a killed build left
+        self.tag = None
+        try:
+            bdist_wheel.run(self)
+        except EnvironmentError:  # The disk is full, say: no half a wheel stays.
+            if self.tag:
+                name = "-".join((self.wheel_dist_name,) + self.tag) + ".whl"
+                path = os.path.join(self.dist_dir, name)
+                if os.path.isfile(path):
+                    os.remove(path)
+            raise
+
+    def get_tag(self):
+        self.run_command("build_library")
+        platform = self.get_finalized_command("build_library").platform
+        self.tag = "py2.py3", "none", platform.tag
+        return self.tag
+
+    def write_wheelfile(self, wheelfile_base, *args, **kwargs):
+        bdist_wheel.write_wheelfile(self, wheelfile_base, *args, **kwargs)
+        sbom = self.get_finalized_command("build_library").sbom
+        if sbom:
+            copy(sbom, os.path.join(wheelfile_base, "sboms", os.path.basename(sbom)))
+        # Everything is in place now: the wheel's modes are these, whatever the umask.
+        for folder, _, names in os.walk(self.bdist_dir):
+            for path in [os.path.join(folder, name) for name in names]:
+                os.chmod(path, 0o755 if os.path.dirname(path).endswith("lib") else 0o644)
+
+
+class Develop(develop):
+    def run(self):
+        self.run_command("build_library")
+        develop.run(self)
+
+
+class Sdist(sdist):
+    """Packs sdist_files(), with the crate inside, whatever calls it. The archive's bytes depend
+    only on theirs and on SOURCE_DATE_EPOCH."""
+
+    def make_release_tree(self, base_dir, files):
+        if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+            fail("the Rust crate is neither in %s nor beside it" % HERE)
+        refuse_what_is_not_packed(self.distribution)
+        shutil.rmtree(base_dir, ignore_errors=True)
+        for name, path in sdist_files().items():
+            copy(path, os.path.join(base_dir, name))
+        if self.distribution.get_version() != generated("VERSION"):
+            # `egg_info --tag-build`: a build from the sdist shall have the tag as well.
+            settings = os.path.join(base_dir, "setup.cfg")
+            self.get_finalized_command("egg_info").save_version_info(settings)
+        self.distribution.metadata.write_pkg_info(base_dir)
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, *args, **kwargs):
+        if format != "gztar":
+            return sdist.make_archive(self, base_name, format, root_dir, base_dir, *args, **kwargs)
+        names = []
+        for folder, _, files in os.walk(base_dir):
+            names += [os.path.join(folder, name) for name in files]
+
+        def clean(member):
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mode = 0o644
+            member.mtime = int(os.environ.get("SOURCE_DATE_EPOCH", member.mtime))
+            return member
+
+        path = base_name + ".tar.gz"
+        if not os.path.isdir(os.path.dirname(path)):
+            os.makedirs(os.path.dirname(path))
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            # No name and no time in gzip's header.
+            with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:
+                archive = tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT)
+                for name in sorted(names):
+                    archive.add(name, name.replace(os.sep, "/"), filter=clean)
+                archive.close()
+        return path
+
+
+class Dist(Distribution):
+    def __init__(self, attrs=None):
+        Distribution.__init__(self, attrs)
+        # PEP 625; setuptools before 69.3 keeps the hyphen. An attribute, since distutils
+        # sets one, too, which hides a method.
+        name = re.sub("[-_.]+", "_", NAME).lower()
+        self.get_fullname = lambda: "%s-%s" % (name, self.get_version())
+
+    def has_ext_modules(self):
+        return True  # The package goes where platform-dependent ones go.
+
+    def run_commands(self):
+        try:
+            Distribution.run_commands(self)
+        except (IOError, OSError) as error:
+            fail("cannot use %s: %s" % (error.filename or "a file", error.strerror or error))
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Two runs in one folder share setuptools' build/ and egg-info, so they take turns."""
+    lock = os.path.join("build", ".lock")
+    if os.environ.get("BUILD_LIBRARY_IN") == HERE:  # a run that setuptools began
+        yield
+        return
+    try:
+        if not os.path.isdir("build"):
+            os.makedirs("build")
+        file = open(lock, "a")
+    except (IOError, OSError):  # A folder that cannot be written to has no such trouble.
+        yield
+        return
+    with file:
+        if os.name == "nt":
+            import msvcrt
+            import time
+
+            while True:
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                    break
+                except (IOError, OSError) as error:
+                    if error.errno not in (errno.EACCES, errno.EDEADLK):
+                        break  # a file system without locks
+                    time.sleep(0.2)
+        else:
+            import fcntl
+
+            # Not for what cargo starts and leaves running, as Python 2 would.
+            fcntl.fcntl(file, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except (IOError, OSError):
+                pass  # a file system without locks
+        os.environ["BUILD_LIBRARY_IN"] = HERE
+        try:
+            yield
+        finally:
+            del os.environ["BUILD_LIBRARY_IN"]
+
+
+def run():
+    """Runs the commands that setup.py was called with."""
+    check_date()
+    with one_at_a_time():
+        for name in ("setup.cfg", "LICENSE"):
+            text_of(name)  # setuptools would carry on without them.
+        setup(
+            version=generated("VERSION"),
+            # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.
+            long_description=text_of("README.md"),
+            distclass=Dist,
+            cmdclass={
+                "bdist_wheel": BdistWheel,
+                "build_library": build_library,
+                "build_py": BuildPy,
+                "develop": Develop,
+                "sdist": Sdist,
+            },
+        )

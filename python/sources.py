@@ -1,0 +1,304 @@
+"""Which files an sdist and a wheel contain, and what a library is built from.
+
+This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
+"""
+
+import hashlib
+import io
+import os
+import re
+
+try:
+    from configparser import RawConfigParser
+except ImportError:  # Python 2.7
+    from ConfigParser import RawConfigParser
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+os.chdir(HERE)
+
+
+def fail(text, *remedies):
+    """Ends the run with one message: what is wrong, then how to fix it."""
+    lines = ["", NAME + ": " + text] + ["  - " + remedy for remedy in remedies]
+    raise SystemExit("\n".join(lines))
+
+
+def text_of(path):
+    """The text of a file that every build needs."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            fail("%s is not a file" % path)  # Opening a FIFO would wait forever.
+        with io.open(path, encoding="utf-8") as file:
+            return file.read()
+    except (IOError, OSError) as error:
+        fail("cannot read %s: %s" % (path, error.strerror))
+    except UnicodeError:
+        fail("%s is not UTF-8" % path)
+
+
+def setting(section, option):
+    """A value in setup.cfg; "" where there is none."""
+    parser = RawConfigParser()
+    # Python 2.7 knows one method, the newest the other.
+    read = getattr(parser, "read_file", None) or parser.readfp
+    try:
+        read(io.StringIO(text_of("setup.cfg")))
+    except Exception as error:
+        fail("cannot read setup.cfg: %s" % " ".join(str(error).split()))
+    return parser.get(section, option).strip() if parser.has_option(section, option) else ""
+
+
+NAME = "setup.py"  # what errors begin with, until the distribution's name is known
+NAME = setting("metadata", "name") or NAME
+PACKAGE = re.match(r"\w*", setting("options", "packages")).group()
+if not PACKAGE:
+    fail("setup.cfg names no package: write `packages = <name>` below [options]")
+
+LIB = os.path.join(PACKAGE, "lib")
+FFI = os.path.join(PACKAGE, "_ffi.py")
+# An sdist contains the crate; in the repository it is beside this folder. Old pips copy this
+# folder to /tmp, where a folder of that name may be anybody's.
+CRATE = os.path.join(os.pardir, "rust") if os.path.basename(HERE) == "python" else "rust"
+if os.path.isfile("rust/Cargo.toml"):
+    CRATE = "rust"
+
+
+def generated(name):
+    """A constant of _ffi.py, which cannot be imported before cffi is there."""
+    found = re.search(r"^%s = '(.*)'$" % name, text_of(FFI), re.MULTILINE)
+    if not found:
+        fail("%s has no %s" % (FFI, name), "run `make header`")
+    return found.group(1)
+
+
+def files_below(folder, skip=()):
+    """Every file as {name below the folder, with slashes: path}, but hidden ones, editors'
+    backups, what builds leave, and links that lead back; of what `cargo vendor` left, every
+    file, since cargo checks them against its list. `skip`: folders right below to leave out."""
+    found = {}
+    vendored = None
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if ".cargo-checksum.json" in names:
+            vendored = parent + os.sep
+        whole = vendored is not None and (parent + os.sep).startswith(vendored)
+        if not whole and "CACHEDIR.TAG" in names:
+            folders[:] = []  # https://bford.info/cachedir/; cargo's target folder
+            continue
+        folders[:] = [
+            name
+            for name in folders
+            if whole
+            or (name[0] != "." or name == ".cargo")
+            and name != "__pycache__"
+            and not (parent == folder and (name in skip or name == "target" and folder != PACKAGE))
+            and not leads_back(os.path.join(parent, name), folder)
+        ]
+        for name in names:
+            if whole or not (name[0] == "." or name.endswith(("~", ".pyc", ".tmp"))):
+                path = os.path.join(parent, name)
+                found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
+    return found
+
+
+def leads_back(path, top):
+    """Whether a link below `top` leads to a folder above it, by way of other links perhaps."""
+    if not os.path.islink(path):
+        return False
+    real = os.path.join(os.path.realpath(path), "")
+    while len(path) > len(top):
+        path = os.path.dirname(path)
+        if os.path.join(os.path.realpath(path), "").startswith(real):
+            return True
+    return False
+
+
+def sdist_files():
+    """Everything in the sdist but PKG-INFO, as {name: path}."""
+    names = ["LICENSE", "README.md", "pyproject.toml", "setup.cfg", "setup.py"]
+    names += ["build_library.py", "platform_tag.py", "sources.py"]
+    if CRATE == "rust" and os.path.isfile(".cargo/config.toml"):
+        names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
+    found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}
+    for name, path in package_files().items():
+        found[PACKAGE + "/" + name] = path
+    for name, path in files_below(CRATE, skip=("xtask",)).items():
+        found["rust/" + name] = path
+    add_needed(found)
+    return found
+
+
+# What a line of Rust names outside its file: relative to that, or to the crate's folder.
+INCLUDED = re.compile(
+    r"""(?:\binclude(?:_str|_bytes)?!\s*[(\[{]\s*|\#\[path\s*=\s*)"([^"\n]+)"
+    | "CARGO_MANIFEST_DIR"\s*\)\s*,\s*"/([^"\n]+)"
+    | rerun-if-changed=([^"\n{}]+)""",
+    re.VERBOSE,
+)
+LOCAL_CRATE = re.compile(r"""\bpath\s*=\s*["']([^"'\n]+)["']""")
+INHERITED = re.compile(r"\bworkspace\s*=\s*true\b")
+
+
+def add_needed(found):
+    """Adds to an sdist's files what the crate needs outside its folder: local crates, and files
+    that sources include. They keep their relative places, so that every path stays valid.
+    Finding them does not need cargo."""
+    crate = os.path.realpath(CRATE)
+    root = os.path.dirname(crate)
+    crates = [crate]
+    waiting = [os.path.join(crate, "Cargo.toml")] + sources_in(crate)
+    seen = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen or not path.endswith((".rs", "Cargo.toml")) or not os.path.isfile(path):
+            continue
+        seen.add(path)
+        for needed, text in needed_by(path, crate):
+            if not os.path.exists(needed):
+                continue  # Cargo will say so, if it needs it.
+            waiting += [needed, os.path.join(needed, "Cargo.toml")]
+            if any((needed + os.sep).startswith(folder + os.sep) for folder in crates):
+                continue
+            where = "%s names %s" % (os.path.relpath(path), text)
+            if (crate + os.sep).startswith(needed + os.sep):
+                fail("%s, a folder that contains the crate: an sdist cannot hold it" % where)
+            if not needed.startswith(root + os.sep):
+                fail(
+                    "%s, which is outside %s: an sdist cannot hold it" % (where, root),
+                    "move it to a folder beside %s" % CRATE,
+                )
+            files = {needed: needed}
+            if os.path.isdir(needed):
+                files = {os.path.join(needed, name): it for name, it in files_below(needed).items()}
+                crates.append(needed)
+                if is_file(needed, "Cargo.toml"):
+                    waiting += sources_in(needed)
+            for place, it in files.items():
+                name = os.path.relpath(place, root).replace(os.sep, "/")
+                if sha256(found.setdefault(name, it)) != sha256(it):
+                    fail(
+                        "%s, but the sdist has another file named %s" % (where, name),
+                        "keep it in %s, or a link to it" % CRATE,
+                    )
+
+
+def sources_in(crate):
+    files = files_below(crate, skip=("xtask",) + TESTS)
+    return [os.path.join(crate, name) for name in files if name.endswith(".rs")]
+
+
+def needed_by(path, crate):
+    """(path, as it is named) of what a manifest or source of Rust names."""
+    with io.open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    folder = os.path.dirname(path)
+    found = []
+    if path.endswith(".rs"):
+        package = [up for up in folders_above(path) if is_file(up, "Cargo.toml")][:1]
+        for match in INCLUDED.finditer(re.sub(r"(?m)^\s*//.*", "", text)):
+            in_file, in_package, watched = match.groups()
+            # What a build script watches need not be there, as files of git's.
+            if not (watched and re.search(r"(^|/)(\.[^./]|\.\.$)", watched)):
+                base = folder if in_file or not package else package[0]
+                found.append((base, in_file or in_package or watched))
+    else:
+        text = "\n".join(line.partition("#")[0] for line in text.splitlines())
+        found += [(folder, match) for match in LOCAL_CRATE.findall(text)]
+        alone = folder != crate or is_file(crate, "Cargo.lock")
+        if "[workspace" not in text and (INHERITED.search(text) or not alone):
+            for up in folders_above(folder):
+                manifest = os.path.join(up, "Cargo.toml")
+                if any(line.startswith(b"[workspace") for line in read_lines(manifest)):
+                    if folder == crate:
+                        fail(
+                            "the crate belongs to the workspace of %s, and an sdist holds it "
+                            "alone" % os.path.relpath(manifest),
+                            "write [workspace] into %s/Cargo.toml, and run cargo there" % CRATE,
+                        )
+                    found.append((up, "Cargo.toml"))
+                    break
+    return [(os.path.normpath(os.path.join(folder, native(it))), it) for folder, it in found]
+
+
+def package_files():
+    """The package's files in sdists and wheels, without the library: {name below it: path}."""
+    return files_below(PACKAGE, skip=("lib",))
+
+
+def refuse_what_is_not_packed(distribution):
+    """Reports what would silently be left out of an sdist or a wheel."""
+    for name in sorted(files_below(LIB)):
+        if name != "README.md" and not re.match(r"(lib)?%s\." % PACKAGE, name):
+            fail(
+                "%s/%s is not packed: a wheel holds one library, and nothing else of that folder"
+                % (LIB, name),
+                "remove it, or put data into another folder of %s" % PACKAGE,
+                "to ship a library that yours needs, link against it: `make wheels` packs it, "
+                "unless it is part of the system",
+            )
+    for option in ("packages", "py_modules", "scripts", "data_files"):
+        for name in getattr(distribution, option) or ():
+            if option != "packages" or name.split(".")[0] != PACKAGE:
+                fail(
+                    "setup.cfg names %s under `%s`, which is not packed: sdists and wheels hold "
+                    "%s, with all that is in it" % (name, option, PACKAGE),
+                    "put it into %s, and remove the setting" % PACKAGE,
+                )
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def digest(path, skip=()):
+    """A digest of a file, or of a folder's files by names and contents."""
+    if not os.path.isdir(path):
+        return sha256(path)
+    files = files_below(path, skip)
+    # Cargo does not read what is not a regular file, either.
+    names = [name for name in sorted(files) if os.path.isfile(files[name])]
+    lines = ["%s %s\n" % (sha256(files[name]), name) for name in names]
+    text = "".join(lines)
+    if not isinstance(text, bytes):
+        text = text.encode("utf-8", "surrogateescape")  # A name can be any bytes.
+    return hashlib.sha256(text).hexdigest()
+
+
+# What of a crate does not get into the library.
+TESTS = ("tests", "benches", "examples")
+
+
+def sources_digest():
+    """A digest of the library's sources: the crate without its tests. None without a crate."""
+    if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+        return None
+    return digest(CRATE, skip=("xtask",) + TESTS)
+
+
+def native(text):
+    """UTF-8 or text as this Python's file names are."""
+    if not isinstance(text, bytes):
+        text = text.encode("utf-8", *(() if str is bytes else ("surrogateescape",)))
+    return text if str is bytes else os.fsdecode(text)
+
+
+def folders_above(path):
+    """The folders that a path is in, the innermost first."""
+    found = []
+    while os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+        found.append(path)
+    return found
+
+
+def read_lines(path):
+    """A file's lines, in bytes; none if there is no file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read().splitlines()
+    except (IOError, OSError):
+        return []
+
+
+def is_file(folder, name):
+    return os.path.isfile(os.path.join(folder, name))
