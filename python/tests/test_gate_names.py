@@ -16,23 +16,13 @@ SOURCE = ROOT / "rust/src"
 OWN = ["abi", "callbacks_end", "error_take", "layout", "text_free"]
 
 # `NAME` stands for the crate's.
-BARE = """#![deny(unsafe_code)]
+START = """#![deny(unsafe_code)]
 
 #[allow(unsafe_code)]
 mod ffi;
 
-ffi::export! {
-    /// The number after another one.
-    fn NAME_next(number: u32) -> i64 {
-        let next = number.checked_add(1);
-        next.map(i64::from).ok_or_else(|| ffi::Error::argument("there is none"))
-    }
-}
 """
-FULL = (
-    BARE.replace(
-        "ffi::export! {",
-        """use std::mem::MaybeUninit;
+TYPES = """use std::mem::MaybeUninit;
 
 use ffi::{Bytes, OwnedText, Text};
 
@@ -66,10 +56,14 @@ ffi::export_handle!(Thing);
 /// Called back.
 pub type Step = Option<extern "C" fn(number: u32) -> i32>;
 
-ffi::export! {""",
-    ).rstrip("}\n")
-    + """}
-
+"""
+NEXT = """    /// The number after another one.
+    fn NAME_next(number: u32) -> i64 {
+        let next = number.checked_add(1);
+        next.map(i64::from).ok_or_else(|| ffi::Error::argument("there is none"))
+    }
+"""
+MORE = """
     /// @param dot receives one.
     fn NAME_dot(bytes: Bytes<'_>, dot: Option<&mut MaybeUninit<Dot>>) -> i32 {
         let size = bytes.as_slice()?.len() as u32;
@@ -98,9 +92,9 @@ ffi::export! {""",
         drop(thing);
         Ok(())
     }
-}
 """
-)
+BARE = START + "ffi::export! {\n" + NEXT + "}\n"
+FULL = START + TYPES + "ffi::export! {\n" + NEXT + MORE + "}\n"
 # Every name has both in one edition or the other.
 SOURCES = {
     "2018": {"thirty" * 5: BARE, "fast-thing": FULL},
