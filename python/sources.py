@@ -36,6 +36,13 @@ def text_of(path):
         fail("%s is not UTF-8" % path)
 
 
+def native(text):
+    """UTF-8 or text as this Python's file names are."""
+    if not isinstance(text, bytes):
+        text = text.encode("utf-8", *(() if str is bytes else ("surrogateescape",)))
+    return text if str is bytes else os.fsdecode(text)
+
+
 def setting(section, option):
     """A value in setup.cfg; "" where there is none."""
     parser = RawConfigParser()
@@ -45,10 +52,11 @@ def setting(section, option):
         read(io.StringIO(text_of("setup.cfg")))
     except Exception as error:
         fail("cannot read setup.cfg: %s" % " ".join(str(error).split()))
-    return parser.get(section, option).strip() if parser.has_option(section, option) else ""
+    found = parser.get(section, option) if parser.has_option(section, option) else ""
+    return native(found.strip())
 
 
-NAME = "setup.py"  # what errors begin with, until the distribution's name is known
+NAME = "error"  # what messages begin with until the distribution's name is known
 NAME = setting("metadata", "name") or NAME
 PACKAGE = re.match(r"\w*", setting("options", "packages")).group()
 if not PACKAGE:
@@ -273,13 +281,6 @@ def sources_digest():
     if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
         return None
     return digest(CRATE, skip=("xtask",) + TESTS)
-
-
-def native(text):
-    """UTF-8 or text as this Python's file names are."""
-    if not isinstance(text, bytes):
-        text = text.encode("utf-8", *(() if str is bytes else ("surrogateescape",)))
-    return text if str is bytes else os.fsdecode(text)
 
 
 def folders_above(path):
