@@ -18,21 +18,26 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from delocate import delocate_wheel, delocating, tools
 from delocate.libsana import DelocationError
 from macholib.mach_o import CPU_TYPE_NAMES, LC_CODE_SIGNATURE, LC_RPATH
-from macholib.MachO import MachO, lc_str_value
+from macholib.MachO import MachO, MachOHeader, lc_str_value
+from packaging.utils import parse_wheel_filename
 
 CODE_DIRECTORY = 0xFADE0C02  # its magic number: <kern/cs_blobs.h>
 AD_HOC = 0x2
 HASHES = {1: hashlib.sha1, 2: hashlib.sha256, 3: hashlib.sha256, 4: hashlib.sha384}
 
 
-def apple_tool(command, *, check):
+def apple_tool(
+    cmd: Sequence[str | os.PathLike[str]], *, check: bool
+) -> "subprocess.CompletedProcess[str]":
     """What one of Apple's tools would do and print, in the place of `delocate.tools._run`."""
-    program, *options, path = map(str, command)
+    program, *options, path = map(str, cmd)
     output = error = ""
     if program == "otool":
         try:
@@ -44,11 +49,11 @@ def apple_tool(command, *, check):
     elif program == "codesign" and "--sign" in options:
         sign(path)
     elif program != "codesign":  # What it verifies has just been signed.
-        raise NotImplementedError(f"delocate runs {' '.join(map(str, command))}")
-    return subprocess.CompletedProcess(command, 0, output, error)
+        raise NotImplementedError(f"delocate runs {' '.join(map(str, cmd))}")
+    return subprocess.CompletedProcess(cmd, 0, output, error)
 
 
-def otool(option, path):
+def otool(option: str, path: str) -> str:
     """The install names (-L), the library's own one (-D), the search paths (-l)."""
     headers = MachO(path).headers
     lines = []
@@ -67,15 +72,15 @@ def otool(option, path):
     return "\n".join(lines)
 
 
-def named(header, index, option):
+def named(header: MachOHeader, index: int, option: str) -> str:
     command = header.commands[index]
-    name = lc_str_value(command[1].name, command).decode()
+    name: str = lc_str_value(command[1].name, command).decode()
     # delocate parses the versions, and ignores them.
     versions = " (compatibility version 0.0.0, current version 0.0.0)"
     return name + versions * (option == "-L")
 
 
-def install_name_tool(path, option, *names):
+def install_name_tool(path: str, option: str, *names: str) -> None:
     """Sets the library's own install name (-id), or one that it needs (-change)."""
     library = MachO(path)
     new = names[-1].replace(os.sep, "/").encode()
@@ -97,7 +102,7 @@ def install_name_tool(path, option, *names):
         library.write(file)
 
 
-def sign(path):
+def sign(path: str) -> None:
     """Renews the hashes in the ad-hoc signatures. Their size stays: install names change in
     the padding after the load commands, and no byte moves. What is not signed (x86_64 need
     not be) stays so."""
@@ -115,7 +120,7 @@ def sign(path):
     Path(path).write_bytes(data)
 
 
-def renew(path, data, begin, directory):
+def renew(path: str, data: bytearray, begin: int, directory: int) -> None:
     """begin: where the architecture begins; directory: where its code directory does."""
     flags, first, _, _, count, limit = struct.unpack_from(">6I", data, directory + 12)
     size, kind, _, page_bits = data[directory + 36 : directory + 40]
@@ -130,14 +135,14 @@ def renew(path, data, begin, directory):
         data[at : at + size] = HASHES[kind](page).digest()[:size]
 
 
-def write(delocated, wheel):
+def write(delocated: Path, wheel: Path) -> None:
     """Copies the wheel without what the machine left in it: the file system's order of the
     files, and their modes."""
     date = time.gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))[:6]
     with zipfile.ZipFile(delocated) as old, zipfile.ZipFile(wheel, "w") as new:
         members = [member for member in old.infolist() if not member.is_dir()]
 
-        def order(member):
+        def order(member: zipfile.ZipInfo) -> tuple[bool, bool, str]:
             name = member.filename
             return name.endswith(".dist-info/RECORD"), ".dist-info/" in name, name
 
@@ -153,17 +158,18 @@ def write(delocated, wheel):
             new.writestr(info, data)
 
 
-def sorted_tags(name, parse=delocating.parse_wheel_filename):
+def sorted_tags(name: str, parse: Any = parse_wheel_filename) -> list[Any]:
     *parts, tags = parse(name)
     return [*parts, sorted(tags, key=str)]
 
 
-def main():
+def main() -> None:
     packed, folder = map(Path, sys.argv[1:])
     folder.mkdir(exist_ok=True)
     if sys.platform != "darwin":
         tools._run = apple_tool
-    delocating.parse_wheel_filename = sorted_tags  # delocate writes them in the order of a set
+    # delocate writes them in the order of a set.
+    setattr(delocating, "parse_wheel_filename", sorted_tags)  # noqa: B010
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         try:
             for library in delocate_wheel(str(packed), str(Path(scratch, packed.name))):
