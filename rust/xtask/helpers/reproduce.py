@@ -176,4 +176,5 @@ def main() -> None:
         sys.exit(f"error: {differ} of these differ: the members above are not reproducible")
 
 
-main()
+if __name__ == "__main__":
+    main()
