@@ -150,6 +150,9 @@ def test_a_stale_version_is_an_error_that_names_make_header(project):
 # ---- The sdist ---------------------------------------------------------------------------
 
 
+GATE = ["callback", "error", "fingerprint", "layout", "macros", "types"]
+
+
 def test_the_sdist_holds_the_package_and_the_crate(sdist):
     crate = [
         f"rust/{name}"
@@ -161,6 +164,7 @@ def test_the_sdist_holds_the_package_and_the_crate(sdist):
             f"include/{PACKAGE}.h",
         ]
         + [f"src/{name}.rs" for name in ("ffi", "lib", "tests")]
+        + [f"src/ffi/{name}.rs" for name in GATE]
         + ["tests/program.c"]
     ]
     package = [
@@ -169,8 +173,8 @@ def test_the_sdist_holds_the_package_and_the_crate(sdist):
         + ["_native.py", "lib/README.md", "py.typed"]
         + ["__pyinstaller/__init__.py", "__pyinstaller/hook-hello_pyrust.py"]
     ]
-    outer = ["LICENSE", "PKG-INFO", "README.md", "platform_tag.py"]
-    outer += ["pyproject.toml", "setup.cfg", "setup.py"]
+    outer = ["LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"]
+    outer += ["build_library.py", "platform_tag.py", "sources.py"]
     assert members(sdist) == sorted(crate + package + outer)
 
 
