@@ -213,7 +213,9 @@ def test_personal_flags_get_into_no_wheel(marked, settings, pipeline):
     ]:
         assert name in text
     text = pipeline("lib", LOCAL_SETTINGS="1", **variables)
-    assert "note: because of LOCAL_SETTINGS, this build also uses " in text and HOST_VARIABLE in text
+    assert (
+        "note: because of LOCAL_SETTINGS, this build also uses " in text and HOST_VARIABLE in text
+    )
     library = marked.library.read_bytes()
     assert b"/personal" in library and b"/needed" in library
 
