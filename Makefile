@@ -69,7 +69,7 @@ smoke: venv ## Run the wheels in dist/, as far as this machine can (TARGETS="…
 
 .PHONY: audit
 audit: venv ## Check dist/ against the rules (FILES="…": other files, of any project; RELEASE=1: as a release; EXPLAIN=CODE: explain a rule)
-	$(XTASK) audit $(if $(EXPLAIN),--explain $(EXPLAIN),$(if $(RELEASE),--release) $(FILES))
+	$(XTASK) audit $(if $(EXPLAIN),--explain $(EXPLAIN)) $(if $(RELEASE),--release) $(FILES)
 
 .PHONY: targets
 targets: venv ## Print the table of targets, and update its copy in README.md
