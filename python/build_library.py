@@ -691,8 +691,7 @@ def run():
     """Runs the commands that setup.py was called with."""
     check_date()
     with one_at_a_time():
-        for name in ("setup.cfg", "LICENSE"):
-            text_of(name)  # setuptools would carry on without them.
+        text_of("LICENSE")  # setuptools would carry on without it.
         setup(
             version=generated("VERSION"),
             # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.

@@ -43,8 +43,8 @@ def native(text):
     return text if str is bytes else os.fsdecode(text)
 
 
-def setting(section, option):
-    """A value in setup.cfg; "" where there is none."""
+def settings_of_project():
+    """What setup.cfg says, as {(section, option): value}."""
     parser = RawConfigParser()
     # Python 2.7 knows one method, the newest the other.
     read = getattr(parser, "read_file", None) or parser.readfp
@@ -52,13 +52,17 @@ def setting(section, option):
         read(io.StringIO(text_of("setup.cfg")))
     except Exception as error:
         fail("cannot read setup.cfg: %s" % " ".join(str(error).split()))
-    found = parser.get(section, option) if parser.has_option(section, option) else ""
-    return native(found.strip())
+    return {
+        (section, option): native(value.strip())
+        for section in parser.sections()
+        for option, value in parser.items(section)
+    }
 
 
 NAME = "error"  # what messages begin with until the distribution's name is known
-NAME = setting("metadata", "name") or NAME
-PACKAGE = re.match(r"\w*", setting("options", "packages")).group()
+SETTINGS = settings_of_project()
+NAME = SETTINGS.get(("metadata", "name")) or NAME
+PACKAGE = re.match(r"\w*", SETTINGS.get(("options", "packages"), "")).group()
 if not PACKAGE:
     fail("setup.cfg names no package: write `packages = <name>` below [options]")
 
