@@ -130,7 +130,8 @@ def renew(path: str, data: bytearray, begin: int, directory: int) -> None:
             "(codesign --force --sign - FILE), or build on macOS"
         )
     for index in range(count):
-        page = data[begin:][index << page_bits : min(limit, (index + 1) << page_bits)]
+        end = min(limit, (index + 1) << page_bits)
+        page = data[begin + (index << page_bits) : begin + end]
         at = directory + first + index * size
         data[at : at + size] = HASHES[kind](page).digest()[:size]
 
