@@ -8,7 +8,7 @@ pub mod layout;
 pub mod library;
 mod linker;
 mod names;
-mod pack;
+pub mod pack;
 pub mod repair;
 mod sbom;
 pub mod sdist;

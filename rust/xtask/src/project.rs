@@ -13,7 +13,8 @@ use anyhow::{ensure, Context, Result};
 use pep440_rs::Version;
 use serde::Deserialize;
 
-use crate::files::{read, remove_scratch};
+use crate::files::{self, read, remove_scratch};
+use crate::say::say;
 
 pub struct Project {
     pub root: PathBuf,
@@ -164,6 +165,28 @@ print(section.get('command') or section.get('output') or '')
             self.relative(path)
         );
         Ok(())
+    }
+
+    /// Makes generated files equal to what they are generated from or, without `write`, changes
+    /// nothing. The names of those that were out of date.
+    pub fn keep(
+        &self,
+        files: impl IntoIterator<Item = (PathBuf, String)>,
+        write: bool,
+    ) -> Result<Vec<String>> {
+        let mut stale = Vec::new();
+        for (path, contents) in files {
+            if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
+                continue;
+            }
+            let name = self.relative(&path).to_string();
+            if write {
+                files::write(&path, contents)?;
+                say!("wrote {name}");
+            }
+            stale.push(name);
+        }
+        Ok(stale)
     }
 
     /// A command with the tools of `.venv` first on PATH and the time of the commit in

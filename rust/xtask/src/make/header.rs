@@ -41,17 +41,7 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
     for path in outputs(project) {
         project.ensure_generated(&path, MARK)?;
     }
-    let mut stale = Vec::new();
-    for (path, contents) in generate(project)? {
-        if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
-            continue;
-        }
-        stale.push(project.relative(&path).to_string());
-        if !check {
-            write(&path, contents)?;
-            say!("wrote {}", project.relative(&path));
-        }
-    }
+    let stale = project.keep(generate(project)?, !check)?;
     ensure!(
         stale.is_empty() || !check,
         "out of date: {}; run `make header`, and commit what it writes",

@@ -127,7 +127,7 @@ impl<'a> Builder<'a> {
         if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
             command.env("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
         }
-        let mut rustflags = plan.rustflags.clone();
+        let mut rustflags = std::mem::take(&mut plan.rustflags);
         // Panic messages name source files: those of dependencies, and of the standard library
         // where it is built here, by folders of this machine.
         if std != Std::Source {
@@ -223,8 +223,9 @@ pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
 /// The library of a debug build for this machine: quick, and good enough for what does
 /// not depend on target and profile.
 pub fn debug_library(project: &Project, folder: &Path) -> Result<PathBuf> {
-    let mut plan = linker::plain(project, "", folder)?;
-    for_host(project, &mut plan.command)?;
+    let host = toolchain(project)?.host;
+    let mut plan = linker::plain(project, &host, folder)?;
+    for_host(project, &host, &mut plan.command)?;
     artefact(project, plan, folder)
 }
 
@@ -236,7 +237,7 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
         .current_dir(&project.rust)
         .args(["rustc", "--lib", "--locked", "--target-dir"])
         .arg(folder.join("cargo"));
-    for_host(project, &mut command)?;
+    for_host(project, &toolchain(project)?.host, &mut command)?;
     command
         .args(["--", "-Zunpretty=expanded"])
         // A stable compiler refuses the option above without it; nothing that is built
@@ -248,11 +249,10 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
 }
 
 /// Has cargo build for this machine, whatever its settings elsewhere are.
-fn for_host(project: &Project, command: &mut Command) -> Result<()> {
-    let host = toolchain(project)?.host;
-    command.args(["--target", &host]);
+fn for_host(project: &Project, host: &str, command: &mut Command) -> Result<()> {
+    command.args(["--target", host]);
     command.args(["--config", "profile.dev.panic=\"unwind\""]); // the gate needs it
-    Settings::of(project)?.apply(command, &host, Vec::new(), false)
+    Settings::of(project)?.apply(command, host, Vec::new(), false)
 }
 
 #[derive(Deserialize)]

@@ -37,6 +37,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Cargo on this machine, by a command that a backend chooses.
+    fn new(project: &Project, triple: &str, folder: &Path, command: Command) -> Result<Plan> {
+        Ok(Plan {
+            command,
+            triple: triple.to_owned(),
+            flags: Vec::new(),
+            rustflags: Vec::new(),
+            home: cargo_home()?,
+            root: project.root.clone(),
+            made: folder.join("cargo"),
+            mounts: Vec::new(),
+            contained: false,
+        })
+    }
+
     /// What the compiler calls a folder of this machine.
     fn inside(&self, folder: &Path) -> PathBuf {
         let found = self.mounts.iter().find(|(_, outside)| outside == folder);
@@ -79,22 +94,12 @@ pub fn plan(
 pub fn plain(project: &Project, triple: &str, folder: &Path) -> Result<Plan> {
     let mut command = cargo(project)?;
     command.arg("build");
-    Ok(Plan {
-        command,
-        triple: triple.to_owned(),
-        flags: Vec::new(),
-        rustflags: Vec::new(),
-        home: cargo_home()?,
-        root: project.root.clone(),
-        made: folder.join("cargo"),
-        mounts: Vec::new(),
-        contained: false,
-    })
+    Plan::new(project, triple, folder, command)
 }
 
 fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
-    let mut plan = plain(project, &target.triple, folder)?;
-    plan.command = project.command(project.tool("cargo-zigbuild")?)?;
+    let command = project.command(project.tool("cargo-zigbuild")?)?;
+    let mut plan = Plan::new(project, &target.triple, folder, command)?;
     if let (System::Manylinux, Some(floor)) = (target.system(), target.floor()) {
         // Without it zig would link for a newer glibc.
         let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
@@ -117,11 +122,10 @@ fn docker(project: &Project, target: &Target, image: &Image, folder: &Path) -> R
     let mut command = container::command(project, image, folder, &passed_on())?;
     command.args(["cargo", "build"]);
     Ok(Plan {
-        command,
         home: folder.join("cargo-home"),
         made: folder.join("docker"),
         contained: true,
-        ..plain(project, &target.triple, folder)?
+        ..Plan::new(project, &target.triple, folder, command)?
     })
 }
 
@@ -132,7 +136,6 @@ fn cross(project: &Project, target: &Target, toolchain: &Toolchain, folder: &Pat
     let made = folder.join("cross");
     let [crate_inside, made_inside] = container::CROSS_MOUNTS;
     Ok(Plan {
-        command,
         home: container::CROSS_HOME.into(),
         root: crate_inside.into(),
         mounts: vec![
@@ -141,7 +144,7 @@ fn cross(project: &Project, target: &Target, toolchain: &Toolchain, folder: &Pat
         ],
         made,
         contained: true,
-        ..plain(project, &target.triple, folder)?
+        ..Plan::new(project, &target.triple, folder, command)?
     })
 }
 

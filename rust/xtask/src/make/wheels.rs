@@ -12,9 +12,7 @@ use tempfile::TempDir;
 use super::cibuildwheel;
 use super::dist::{check_metadata, publish, remove_published};
 use super::library;
-use super::pack;
-
-pub use super::pack::Run;
+use super::pack::{self, Run};
 use super::repair;
 use crate::files::{self, read, sha256, Inputs};
 use crate::judge::{self, Finding};
@@ -25,7 +23,7 @@ use crate::targets::{Backend, Target};
 /// What a finished wheel was made from. It is kept in the build folder, never in the wheel.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Record {
-    pub inputs: String,
+    inputs: String,
     pub wheel: String,
     sha256: String,
     /// In bytes.
@@ -39,22 +37,22 @@ pub struct Record {
 #[derive(Serialize)]
 pub struct Row {
     pub target: String,
-    pub triple: String,
+    triple: String,
     #[serde(flatten)]
     pub record: Option<Record>,
     /// The seconds of each stage that ran; none when the wheel was up to date.
     pub stages: Vec<(&'static str, f64)>,
     pub error: Option<String>,
     #[serde(skip)]
-    pub made: Option<Made>,
+    made: Option<Made>,
 }
 
 /// A finished wheel, until it is in dist/.
 pub struct Made {
-    pub wheel: PathBuf,
-    pub needs: Option<String>,
-    pub ran: String,
-    pub _scratch: TempDir,
+    wheel: PathBuf,
+    needs: Option<String>,
+    ran: String,
+    _scratch: TempDir,
 }
 
 /// Makes the wheel for a target, if it is not up to date.

@@ -1,7 +1,5 @@
 //! The table of the judge's rules in docs/, and the data about platforms that they use.
 
-use std::fs;
-
 use anyhow::{ensure, Result};
 
 use crate::files;
@@ -38,19 +36,9 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     let folder = project.build("rules");
     let platforms = folder.join("platforms.toml");
     run::run_to(&mut command, &folder.join("log"), Some(&platforms))?;
-    let mut stale = Vec::new();
+    let paths = outputs.map(|(name, _)| project.root.join(name));
     let contents = [markdown(), files::read(&platforms)?];
-    for ((name, _), contents) in outputs.into_iter().zip(contents) {
-        let path = project.root.join(name);
-        if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
-            continue;
-        }
-        stale.push(name);
-        if options.write {
-            files::write(&path, contents)?;
-            say!("wrote {name}");
-        }
-    }
+    let stale = project.keep(paths.into_iter().zip(contents), options.write)?;
     ensure!(
         options.write || stale.is_empty(),
         "out of date: {}; run `make rules`",

@@ -2,7 +2,7 @@
 
 use anyhow::{ensure, Context, Result};
 
-use crate::files::{self, read};
+use crate::files::read;
 use crate::project::Project;
 use crate::say::say;
 use crate::targets::{load, System, Target};
@@ -31,18 +31,15 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     let (before, rest) = text
         .split_once(BEGIN)
         .with_context(|| format!("README.md has no {BEGIN}"))?;
-    let (old, after) = rest
+    let (_old, after) = rest
         .split_once(END)
         .with_context(|| format!("README.md has no {END}"))?;
-    if old == table {
-        return Ok(());
-    }
+    let text = format!("{before}{BEGIN}{table}{END}{after}");
+    let stale = project.keep([(path, text)], options.write)?;
     ensure!(
-        options.write,
+        options.write || stale.is_empty(),
         "out of date: the table of targets in README.md; run `make targets`"
     );
-    files::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
-    say!("wrote README.md");
     Ok(())
 }
 

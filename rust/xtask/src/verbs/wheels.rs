@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use crate::files;
 use crate::make::library::Builder;
+use crate::make::pack::Run;
 use crate::make::sdist;
-use crate::make::wheels::{check_and_publish, row, Row, Run};
+use crate::make::wheels::{check_and_publish, row, Row};
 use crate::progress::{self, Progress};
 use crate::project::Project;
 use crate::say::say;

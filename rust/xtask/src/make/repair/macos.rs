@@ -11,9 +11,8 @@ use crate::run::run;
 pub const TOOLS: &[&str] = &["delocate-wheel"];
 
 pub fn repair(project: &Project, packed: &Path, repaired: &Path, log: &Path) -> Result<()> {
-    let mut command = project.command(project.tool("python")?)?;
+    let mut command = project.helper("delocate_wheel")?;
     command
-        .arg(project.root.join("rust/xtask/helpers/delocate_wheel.py"))
         .args([packed, repaired])
         // What is grafted has the place that the library names.
         .env_remove("DYLD_LIBRARY_PATH");
