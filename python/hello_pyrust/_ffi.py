@@ -1,5 +1,7 @@
 # Generated from rust/src by `make header`: edit the Rust source instead.
 ABI = '968fe95e08915af1'
+DISTRIBUTION = 'hello-pyrust'
+PREFIX = 'hello_pyrust'
 VERSION = '0.1.0'
 
 import _cffi_backend

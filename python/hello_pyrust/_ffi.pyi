@@ -8,6 +8,10 @@ from _cffi_backend import _CDataBase as CData  # an object of C, owned or not
 
 # The fingerprint of the ABI that this module was generated for.
 ABI: str
+# The package's name on an index.
+DISTRIBUTION: str
+# What the names of the library's C symbols begin with, without the underscore after it.
+PREFIX: str
 # The version of the Rust crate that this module was generated from.
 VERSION: str
 ffi: _cffi_backend.FFI

@@ -405,7 +405,16 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     (c / "declarations.h").write_text(C_HEADER)
     source.write_text(C_SOURCE + "uint32_t hello_pyrust_size_count(void) { return 7; }\n")
     package = project.python / PACKAGE
-    command = [HELPERS / "ffi_module.py", PACKAGE, "0.1.0", "", c / "declarations.h", package]
+    command = [
+        HELPERS / "ffi_module.py",
+        PACKAGE,
+        "hello-pyrust",
+        PACKAGE,
+        "0.1.0",
+        "",
+        c / "declarations.h",
+        package,
+    ]
     run(sys.executable, *command, cwd=tmp_path)
     output = tmp_path / "c/libsize.so"
     project.edit(

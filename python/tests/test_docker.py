@@ -376,9 +376,9 @@ def test_failures_are_told(docker_project, images):
         (dict(CONTAINER_ENGINE="no-engine"), wheels, "cannot run no-engine: install it"),
         (dict(DOCKER_HOST="unix:///nowhere"), wheels, "docker does not respond: start it"),
         ({}, ["wheels", "--backend", "docker", "musllinux_x86_64"], "make image NAME=musllinux"),
-        ({}, ["wheels", "--backend", "docker", "win_amd64"], "win_amd64 has no image"),
-        ({}, ["wheels", "--backend", "cross", "win_amd64"], "win_amd64 has no image"),
-        ({}, ["wheels", "--backend", "cibuildwheel", "manylinux_armv7l"], "armv7l has no image"),
+        ({}, ["wheels", "--backend", "docker", "win_amd64"], "there is no image for win_amd64"),
+        ({}, ["wheels", "--backend", "cross", "win_amd64"], "there is no image for win_amd64"),
+        ({}, ["wheels", "--backend", "cibuildwheel", "manylinux_armv7l"], "there is no image for manylinux_armv7l"),
         ({}, ["image", "nope"], "there are manylinux2014_aarch64, "),
     ]:
         assert expected in failure(docker_project, dict(images, **environment), *words)

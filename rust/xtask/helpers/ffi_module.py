@@ -1,6 +1,9 @@
 """Writes _ffi.py, the module that CFFI loads, and its type stub _ffi.pyi.
 
-Usage: ffi_module.py MODULE VERSION ABI DECLARATIONS FOLDER
+Usage: ffi_module.py MODULE DISTRIBUTION PREFIX VERSION ABI DECLARATIONS FOLDER
+
+MODULE is the Python package, DISTRIBUTION its name on an index, PREFIX what the names of the
+library's C symbols begin with, without the underscore after it; VERSION is the crate's.
 
 `xtask header` calls it with the declarations that cbindgen wrote. For a library in another
 language, DECLARATIONS are those of its header, without directives of the preprocessor, and
@@ -28,6 +31,10 @@ from _cffi_backend import _CDataBase as CData  # an object of C, owned or not
 
 # The fingerprint of the ABI that this module was generated for.
 ABI: str
+# The package's name on an index.
+DISTRIBUTION: str
+# What the names of the library's C symbols begin with, without the underscore after it.
+PREFIX: str
 # The version of the Rust crate that this module was generated from.
 VERSION: str
 ffi: _cffi_backend.FFI
@@ -102,7 +109,7 @@ def stub(declarations: str) -> str:
 
 
 def main() -> None:
-    module, version, abi, source, out_folder = sys.argv[1:]
+    module, distribution, prefix, version, abi, source, out_folder = sys.argv[1:]
     declarations = Path(source).read_text()
     folder = Path(out_folder)
     ffi = cffi.FFI()
@@ -112,7 +119,8 @@ def main() -> None:
     ffi.emit_python_code(str(out))
     out.write_text(
         f"{NOTICE}"
-        f"ABI = {abi!r}\nVERSION = {version!r}\n\n"
+        f"ABI = {abi!r}\nDISTRIBUTION = {distribution!r}\nPREFIX = {prefix!r}\n"
+        f"VERSION = {version!r}\n\n"
         + out.read_text().replace("# auto-generated file\n", "", 1)
     )
     (folder / "_ffi.pyi").write_text(stub(declarations))

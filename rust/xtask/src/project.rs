@@ -25,8 +25,12 @@ pub struct Project {
     /// The crate's version in Python's spelling, which file names use: 1.0.0rc1 for cargo's
     /// 1.0.0-rc.1.
     pub version: String,
-    /// The Python package, the library's stem and the prefix of its C symbols.
+    /// The Python package that a program imports, and the stem of the library inside it.
     pub module: String,
+    /// What an index calls the Python package.
+    pub distribution: String,
+    /// The stem of the library that cargo builds, and the prefix of its C symbols.
+    pub library: String,
     epoch: OnceLock<u64>,
     _lock: File,
 }
@@ -81,6 +85,8 @@ impl Project {
         Ok(Project {
             python: root.join("python"),
             module: name.replace('-', "_"),
+            library: name.replace('-', "_"),
+            distribution: name,
             root,
             rust,
             version,

@@ -74,7 +74,8 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     write(&input, &declarations)?;
     let mut command = project.helper("ffi_module")?;
     command
-        .args([&project.module, &project.version, &fingerprint])
+        .args([&project.module, &project.distribution, &project.library])
+        .args([&project.version, &fingerprint])
         .args([&input, &folder]);
     run::run(&mut command, &folder.join("log"))?;
 
