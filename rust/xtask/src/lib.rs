@@ -5,8 +5,10 @@
 
 pub mod facts;
 mod files;
+mod ini;
 pub mod judge;
 mod make;
+mod name;
 mod progress;
 pub mod project;
 mod run;

@@ -14,7 +14,12 @@ use pep440_rs::Version;
 use serde::Deserialize;
 
 use crate::files::{self, read, remove_scratch};
+use crate::ini::Ini;
+use crate::name;
 use crate::say::say;
+
+/// What makes a folder a project.
+const SETTINGS: &str = "python/setup.cfg";
 
 pub struct Project {
     pub root: PathBuf,
@@ -25,12 +30,15 @@ pub struct Project {
     /// The crate's version in Python's spelling, which file names use: 1.0.0rc1 for cargo's
     /// 1.0.0-rc.1.
     pub version: String,
-    /// The Python package that a program imports, and the stem of the library inside it.
-    pub module: String,
-    /// What an index calls the Python package.
+    /// What an index calls the project: setup.cfg's `name`, as it is written there.
     pub distribution: String,
-    /// The stem of the library that cargo builds, and the prefix of its C symbols.
+    /// The Python package that a program imports, and the stem of the library inside it: the
+    /// first of setup.cfg's `packages`.
+    pub module: String,
+    /// The crate's library: the stem of the file that cargo builds and of the header, and the
+    /// prefix of C symbols.
     pub library: String,
+    pub settings: Ini,
     epoch: OnceLock<u64>,
     _lock: File,
 }
@@ -38,6 +46,8 @@ pub struct Project {
 #[derive(Deserialize)]
 struct Manifest {
     package: Package,
+    #[serde(default)]
+    lib: Lib,
 }
 
 #[derive(Deserialize)]
@@ -46,25 +56,35 @@ struct Package {
     version: String,
 }
 
+#[derive(Default, Deserialize)]
+struct Lib {
+    name: Option<String>,
+}
+
 impl Project {
     /// The project around the working directory. One xtask runs in it at a time.
     pub fn find() -> Result<Project> {
         let here = env::current_dir()?;
         let root = here
             .ancestors()
-            .find(|folder| folder.join("ci/targets.toml").is_file())
+            .find(|folder| folder.join(SETTINGS).is_file())
             .with_context(|| {
                 format!(
-                    "{} is not in a project: no folder above it contains ci/targets.toml",
+                    "{} is not in a project: no folder above it contains {SETTINGS}",
                     here.display()
                 )
             })?
             .to_owned();
+        let settings = Ini::parse(&read(&root.join(SETTINGS))?)
+            .with_context(|| format!("cannot read {SETTINGS}"))?;
+        let (distribution, module) = names(&settings)?;
         let rust = root.join("rust");
         let path = rust.join("Cargo.toml");
-        let manifest: Manifest = toml::from_str(&read(&path)?)
+        let text = read(&path).context("the project needs a Rust crate in rust/")?;
+        let manifest: Manifest = toml::from_str(&text)
             .with_context(|| format!("{} is not a package's manifest", path.display()))?;
         let Package { name, version } = manifest.package;
+        let library = manifest.lib.name.unwrap_or(name.replace('-', "_"));
         let version = python_version(&version).with_context(|| format!("{}", path.display()))?;
         let build = root.join("build");
         fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
@@ -84,12 +104,13 @@ impl Project {
         remove_scratch(&build);
         Ok(Project {
             python: root.join("python"),
-            module: name.replace('-', "_"),
-            library: name.replace('-', "_"),
-            distribution: name,
             root,
             rust,
             version,
+            distribution,
+            module,
+            library,
+            settings,
             epoch: OnceLock::new(),
             _lock: lock,
         })
@@ -97,6 +118,20 @@ impl Project {
 
     pub fn package(&self) -> PathBuf {
         self.python.join(&self.module)
+    }
+
+    /// The C header.
+    pub fn header(&self) -> PathBuf {
+        self.rust.join(format!("include/{}.h", self.library))
+    }
+
+    /// What the names of its wheels and sdists begin with.
+    pub fn file_stem(&self) -> String {
+        format!("{}-{}", name::in_files(&self.distribution), self.version)
+    }
+
+    pub fn sdist_name(&self) -> String {
+        format!("{}.tar.gz", self.file_stem())
     }
 
     /// Where what is built for a target is kept, with its log.
@@ -127,31 +162,11 @@ impl Project {
     /// Fails if another command than cargo builds the library: `make <verb>` would build or pack
     /// the Rust crate. `instead` says what to do.
     pub fn ensure_cargo_builds(&self, verb: &str, instead: &str) -> Result<()> {
-        // setup.py's own reader.
-        const READ: &str = "\
-import configparser, sys
-settings = configparser.RawConfigParser()
-try:
-    settings.read('setup.cfg', encoding='utf-8')
-    section = dict(settings.items('build_library')) if 'build_library' in settings else {}
-except (configparser.Error, UnicodeDecodeError) as error:
-    sys.exit(' '.join(str(error).split()))
-print(section.get('command') or section.get('output') or '')
-";
-        let output = self
-            .command(self.tool("python")?)?
-            .current_dir(&self.python)
-            .args(["-I", "-c", READ])
-            .output()?;
+        let is_set = |option| !self.settings.get("build_library", option).is_empty();
         ensure!(
-            output.status.success(),
-            "cannot read python/setup.cfg: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        ensure!(
-            output.stdout.trim_ascii().is_empty(),
-            "python/setup.cfg sets a build command ([build_library] command), which \
-             `make {verb}` cannot run: {instead}"
+            !is_set("command") && !is_set("output"),
+            "{SETTINGS} sets a build command ([build_library] command), which `make {verb}` \
+             cannot run: {instead}"
         );
         Ok(())
     }
@@ -304,6 +319,23 @@ print(section.get('command') or section.get('output') or '')
     pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
+}
+
+/// The distribution's name, and the package's by the rule of python/sources.py.
+fn names(settings: &Ini) -> Result<(String, String)> {
+    let distribution = settings.get("metadata", "name");
+    ensure!(
+        !distribution.is_empty(),
+        "{SETTINGS} does not name the project: write `name = <name>` below [metadata]"
+    );
+    let packages = settings.get("options", "packages");
+    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+    let module = packages.split(|c| !in_name(c)).next().unwrap_or_default();
+    ensure!(
+        !module.is_empty(),
+        "{SETTINGS} names no package: write `packages = <name>` below [options]"
+    );
+    Ok((distribution.to_owned(), module.to_owned()))
 }
 
 /// Whether there is a folder below HOME that zig and cargo-zigbuild can keep files in.

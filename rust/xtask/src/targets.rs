@@ -154,18 +154,16 @@ impl Target {
         machine(&self.triple) == machine(host) || self.slices.iter().any(|slice| slice == host)
     }
 
-    pub fn wheel_name(&self, module: &str, version: &str) -> String {
-        format!(
-            "{module}-{version}-py2.py3-none-{}.whl",
-            self.tags.join(".")
-        )
+    pub fn wheel_name(&self, project: &Project) -> String {
+        let stem = project.file_stem();
+        format!("{stem}-py2.py3-none-{}.whl", self.tags.join("."))
     }
 
-    pub fn library_name(&self, module: &str) -> String {
+    pub fn library_name(&self, stem: &str) -> String {
         match self.system() {
-            System::Manylinux | System::Musllinux => format!("lib{module}.so"),
-            System::Macos => format!("lib{module}.dylib"),
-            System::Windows => format!("{module}.dll"),
+            System::Manylinux | System::Musllinux => format!("lib{stem}.so"),
+            System::Macos => format!("lib{stem}.dylib"),
+            System::Windows => format!("{stem}.dll"),
         }
     }
 }
@@ -218,13 +216,9 @@ fn parse(text: &str) -> Result<Table> {
 }
 
 /// The names of a release's files.
-pub fn release_files(table: &[Target], module: &str, version: &str) -> BTreeSet<String> {
-    let wheels = table
-        .iter()
-        .map(|target| target.wheel_name(module, version));
-    wheels
-        .chain([format!("{module}-{version}.tar.gz")])
-        .collect()
+pub fn release_files(table: &[Target], project: &Project) -> BTreeSet<String> {
+    let wheels = table.iter().map(|target| target.wheel_name(project));
+    wheels.chain([project.sdist_name()]).collect()
 }
 
 /// The rows that the words name, in the table's order; the host's row if there is none. A word

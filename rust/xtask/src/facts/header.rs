@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The functions that a header declares: names with the prefix and an opening parenthesis.
-pub fn functions(header: &str, module: &str) -> BTreeSet<String> {
+pub fn functions(header: &str, prefix: &str) -> BTreeSet<String> {
     let code = header
         .lines()
         .map(|line| line.split("//").next().unwrap_or_default())
@@ -16,7 +16,7 @@ pub fn functions(header: &str, module: &str) -> BTreeSet<String> {
             let before = code[..at].trim_end();
             let start = before.rfind(|c| !is_name(c)).map_or(0, |at| at + 1);
             let name = &before[start..];
-            name.starts_with(&format!("{module}_"))
+            name.starts_with(&format!("{prefix}_"))
                 .then(|| name.to_owned())
         })
         .collect()

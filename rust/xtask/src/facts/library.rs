@@ -129,9 +129,9 @@ pub fn parse(data: &[u8]) -> Result<Option<Vec<Slice>>> {
     }
 }
 
-/// The fingerprint of the ABI in a library's file: the digits after `<module>.abi=`.
-pub fn fingerprint(data: &[u8], module: &str) -> Result<String> {
-    let found = fingerprints(data, module);
+/// The fingerprint of the ABI in a library's file: the digits after `<prefix>.abi=`.
+pub fn fingerprint(data: &[u8], prefix: &str) -> Result<String> {
+    let found = fingerprints(data, prefix);
     let mut digits = found.iter();
     match (digits.next(), digits.next()) {
         (Some(digits), None) => Ok(digits.clone()),
@@ -139,9 +139,9 @@ pub fn fingerprint(data: &[u8], module: &str) -> Result<String> {
     }
 }
 
-pub fn fingerprints(data: &[u8], module: &str) -> BTreeSet<String> {
+pub fn fingerprints(data: &[u8], prefix: &str) -> BTreeSet<String> {
     const DIGITS: usize = 16;
-    let marker = format!("{module}.abi=");
+    let marker = format!("{prefix}.abi=");
     memchr::memmem::find_iter(data, marker.as_bytes())
         .take(MOST_ENTRIES)
         .filter_map(|at| {
@@ -153,9 +153,9 @@ pub fn fingerprints(data: &[u8], module: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The text after `<module>.layout=` in a library's file, up to NUL.
-pub fn layout(data: &[u8], module: &str) -> Option<String> {
-    let marker = format!("{module}.layout=");
+/// The text after `<prefix>.layout=` in a library's file, up to NUL.
+pub fn layout(data: &[u8], prefix: &str) -> Option<String> {
+    let marker = format!("{prefix}.layout=");
     let at = memchr::memmem::find(data, marker.as_bytes())? + marker.len();
     let text = &data[at..at + memchr::memchr(0, &data[at..])?];
     String::from_utf8(text.to_vec()).ok()

@@ -139,21 +139,6 @@ pub fn recorded(sha256: &[u8]) -> String {
     format!("sha256={}", BASE64URL_NOPAD.encode(sha256))
 }
 
-/// Names and versions for comparison: PEP 503.
-pub fn normalised(name: &str) -> String {
-    let mut normal = String::new();
-    for c in name.chars() {
-        if matches!(c, '-' | '_' | '.') {
-            if !normal.ends_with('-') {
-                normal.push('-');
-            }
-        } else {
-            normal.extend(c.to_lowercase());
-        }
-    }
-    normal
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,11 +167,6 @@ mod tests {
         assert_eq!(headers.all("a").collect::<Vec<_>>(), ["1", "3"]);
         assert_eq!(headers.first("b"), "2\n more");
         assert_eq!(headers.first("c"), "");
-    }
-
-    #[test]
-    fn names_are_compared_normalised() {
-        assert_eq!(normalised("Hello.-_World"), "hello-world");
     }
 
     #[test]

@@ -3,17 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::metadata::Metadata;
-use crate::facts::wheel;
+use crate::name;
 use crate::targets::Target;
 
 #[derive(Default)]
 pub struct Context {
+    /// What an index calls the project.
+    pub distribution: String,
+    /// The Python package, and the stem of the library in it.
     pub module: String,
+    /// What the library's symbols and markers begin with.
+    pub prefix: String,
     pub version: String,
     /// The functions of the C header.
     pub functions: BTreeSet<String>,
     /// The package's files in a wheel, without the library.
     pub package: BTreeSet<String>,
+    /// The files in a wheel's .dist-info, without the SBOM.
+    pub info: BTreeSet<String>,
     /// The files of the sdist, below its folder, with the SHA-256 of those that can be read in
     /// the working tree.
     pub sources: BTreeMap<String, Option<[u8; 32]>>,
@@ -29,7 +36,7 @@ pub struct Context {
 
 impl Context {
     pub(super) fn is_own(&self, name: &str) -> bool {
-        wheel::normalised(name) == wheel::normalised(&self.module)
+        name::normalised(name) == name::normalised(&self.distribution)
     }
 }
 
@@ -39,7 +46,9 @@ pub mod tests {
 
     pub fn context() -> Context {
         Context {
+            distribution: "example".into(),
             module: "example".into(),
+            prefix: "example".into(),
             version: "1.2.3".into(),
             today: [2030, 1, 1, 0, 0, 0],
             ..Context::default()

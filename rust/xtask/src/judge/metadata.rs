@@ -12,6 +12,8 @@ use super::{base_name, Judge};
 use crate::facts::bounds;
 use crate::facts::wheel::{self, Headers, Name};
 use crate::facts::zip::{Kind, Member};
+use crate::ini::Ini;
+use crate::name;
 
 /// Whose project it is, by setup.cfg or by METADATA: {what: its values}, in one spelling for
 /// all versions of the metadata.
@@ -19,41 +21,30 @@ use crate::facts::zip::{Kind, Member};
 pub struct Metadata(BTreeMap<&'static str, BTreeSet<String>>);
 
 impl Metadata {
-    /// By the texts of pyproject.toml and setup.cfg.
-    pub fn declared(pyproject: &str, settings: &str) -> Metadata {
+    /// By pyproject.toml and setup.cfg.
+    pub fn declared(pyproject: &str, settings: &Ini) -> Metadata {
         let mut said = Metadata::default();
         let pyproject: toml::Table = toml::from_str(pyproject).unwrap_or_default();
         if pyproject.contains_key("project") {
             return said; // setuptools takes it from there
         }
-        let (mut section, mut key) = ("", "");
-        for line in settings.lines() {
-            let text = line.trim();
-            if text.is_empty() || text.starts_with(['#', ';']) {
-                continue;
-            }
-            if text.starts_with('[') {
-                section = text.trim_matches(['[', ']']);
-                continue;
-            }
-            let mut value = text;
-            if !line.starts_with([' ', '\t']) {
-                let (name, rest) = text.split_once(['=', ':']).unwrap_or((text, ""));
-                (key, value) = (name.trim(), rest.trim());
-            }
-            let what = match (section, key) {
-                ("metadata", "description" | "summary") => "summary",
-                ("metadata", "license" | "license_expression") => "licence",
-                ("metadata", "author") => "author",
-                ("metadata", "url" | "home_page" | "home-page") => "address",
-                ("metadata", "project_urls") => {
-                    value = value.split_once('=').map_or("", |(_, address)| address);
-                    "address"
-                }
-                ("options", "python_requires") => "Requires-Python",
-                _ => continue,
-            };
-            said.add(what, value);
+        for (section, option, what) in [
+            ("metadata", "description", "summary"),
+            ("metadata", "summary", "summary"),
+            ("metadata", "license", "licence"),
+            ("metadata", "license_expression", "licence"),
+            ("metadata", "author", "author"),
+            ("metadata", "url", "address"),
+            ("metadata", "home_page", "address"),
+            ("metadata", "home-page", "address"),
+            ("options", "python_requires", "Requires-Python"),
+        ] {
+            let lines = settings.get(section, option).lines();
+            lines.for_each(|value| said.add(what, value));
+        }
+        for line in settings.get("metadata", "project_urls").lines() {
+            let (_label, address) = line.split_once('=').unwrap_or_default();
+            said.add("address", address);
         }
         said
     }
@@ -112,7 +103,7 @@ impl Judge<'_> {
         if let Some(name) = name {
             let stem = info.strip_suffix(".dist-info").unwrap_or_default();
             let wanted = format!("{}-{}", name.project, name.version);
-            if wheel::normalised(stem) != wheel::normalised(&wanted) {
+            if name::normalised(stem) != name::normalised(&wanted) {
                 let text = format!("it should be {wanted}.dist-info");
                 self.add(&rules::W113, Some(info), text);
             }
@@ -212,7 +203,7 @@ impl Judge<'_> {
         version: &str,
     ) {
         let (said_name, said_version) = (headers.first("name"), headers.first("version"));
-        if wheel::normalised(said_name) != wheel::normalised(project) {
+        if name::normalised(said_name) != name::normalised(project) {
             let text =
                 format!("it names the project {said_name:?}, but the file name says {project}");
             self.add(rule, Some(path), text);

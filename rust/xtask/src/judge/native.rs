@@ -21,7 +21,7 @@ const WINDOWS_GUI: u32 = 2;
 
 impl Judge<'_> {
     pub(super) fn bare_library(&mut self, data: &[u8]) {
-        let fingerprints = library::fingerprints(data, &self.context.module);
+        let fingerprints = library::fingerprints(data, &self.context.prefix);
         self.own = !fingerprints.is_empty();
         if self.own && fingerprints.len() > 1 {
             let text = format!("it holds {} ABI fingerprints", fingerprints.len());

@@ -9,14 +9,15 @@ use sha2::{Digest, Sha256};
 use super::{rules, Judge};
 use crate::facts::bounds;
 use crate::facts::sdist;
-use crate::facts::wheel::{self, Headers};
+use crate::facts::wheel::Headers;
 use crate::facts::zip::Kind;
+use crate::name;
 
 impl Judge<'_> {
     pub(super) fn sdist(&mut self, stem: &str, data: &[u8]) {
         let (project, version) = stem.rsplit_once('-').unwrap_or((stem, ""));
         self.own = self.context.is_own(project);
-        let normal = wheel::normalised(project).replace('-', "_");
+        let normal = name::in_files(project);
         let canonical = Version::from_str(version).map(|version| version.to_string());
         // Names were not normalised before PEP 625.
         if version.is_empty() || canonical.is_err() || (self.own && project != normal) {
@@ -45,7 +46,7 @@ impl Judge<'_> {
         for (member, contents) in &members {
             let name = member.name.strip_prefix("./").unwrap_or(&member.name);
             match name.split_once('/') {
-                Some((folder, rest)) if wheel::normalised(folder) == wheel::normalised(stem) => {
+                Some((folder, rest)) if name::normalised(folder) == name::normalised(stem) => {
                     if member.kind == Kind::File {
                         files.insert(rest.to_owned(), *contents);
                     }

@@ -8,11 +8,12 @@ use pep440_rs::Version;
 use super::contents::{is_sbom, parse, Contents};
 use super::native::private_path;
 use super::promise::{Place, Siblings};
-use super::{base_name, rules, Judge};
+use super::{base_name, rules, Context, Judge};
 use crate::facts::library;
 use crate::facts::platform::{self, Platform};
-use crate::facts::wheel::{self, Name};
+use crate::facts::wheel::Name;
 use crate::facts::zip::{self, Kind, Member, Trouble};
+use crate::name;
 
 impl Judge<'_> {
     pub(super) fn wheel(&mut self, file_name: &str, data: &[u8]) {
@@ -80,7 +81,7 @@ impl Judge<'_> {
                     contents.libraries.push(member.name.clone());
                 }
                 if self.own {
-                    let fingerprints = library::fingerprints(unpacked, &self.context.module);
+                    let fingerprints = library::fingerprints(unpacked, &self.context.prefix);
                     contents.fingerprints.extend(fingerprints);
                 }
             }
@@ -93,7 +94,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn wheel_name(&mut self, name: &Name) {
-        let normal = wheel::normalised(&name.project).replace('-', "_");
+        let normal = name::in_files(&name.project);
         if name.project != normal {
             let text = format!("its name has {}, normalised {normal}", name.project);
             self.add(&rules::W102, None, text);
@@ -189,30 +190,30 @@ impl Judge<'_> {
 
     /// Whether repair has put a file there.
     fn is_grafted(&self, name: &str) -> bool {
-        let module = &self.context.module;
-        let folders = [format!("{module}.libs/"), format!("{module}/.dylibs/")];
+        let folders = [
+            format!("{}.libs/", name::in_files(&self.context.distribution)),
+            format!("{}/.dylibs/", self.context.module),
+        ];
         folders.iter().any(|folder| name.starts_with(folder))
     }
 
     /// That they are all there, no others are, and they are those of the working tree.
     fn own_files(&mut self, members: &[Member], contents: &Contents) {
-        let module = self.context.module.clone();
-        let version = &self.context.version;
+        let Context {
+            distribution,
+            module,
+            version,
+            ..
+        } = self.context;
         let info = members.iter().find_map(|member| {
             let folder = member.name.split('/').next()?;
             folder.ends_with(".dist-info").then_some(folder)
         });
-        let info = info.map_or(format!("{module}-{version}.dist-info"), str::to_owned);
+        let stem = name::in_files(distribution);
+        let info = info.map_or(format!("{stem}-{version}.dist-info"), str::to_owned);
         let mut expected = self.context.package.clone();
-        const INFO: [&str; 6] = [
-            "METADATA",
-            "RECORD",
-            "WHEEL",
-            "entry_points.txt",
-            "licenses/LICENSE",
-            "top_level.txt",
-        ];
-        expected.extend(INFO.iter().map(|file| format!("{info}/{file}")));
+        let in_info = self.context.info.iter();
+        expected.extend(in_info.map(|file| format!("{info}/{file}")));
         for member in members.iter().filter(|member| member.kind != Kind::Folder) {
             let known = expected.contains(&member.name)
                 || is_sbom(&member.name)
@@ -234,11 +235,10 @@ impl Judge<'_> {
             }
         }
         for (name, (hash, _)) in &contents.files {
-            let licence = name.starts_with(&format!("{info}/")) && base_name(name) == "LICENSE";
-            let source = match licence {
-                true => self.context.sources.get("LICENSE"),
-                false if self.context.package.contains(name) => self.context.sources.get(name),
-                false => None,
+            let source = match name.strip_prefix(&format!("{info}/licenses/")) {
+                Some(licence) => self.context.sources.get(licence),
+                None if self.context.package.contains(name) => self.context.sources.get(name),
+                None => None,
             };
             if source
                 .copied()

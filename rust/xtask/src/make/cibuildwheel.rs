@@ -48,7 +48,7 @@ pub fn wheel(
     )?;
     let built = tree.join("built");
     fs::create_dir_all(&built)?;
-    let name = target.library_name(&project.module);
+    let name = target.library_name(&project.library);
     fs::copy(library, built.join(&name))?;
     write_sbom(run, target, &built)?;
     let settings = read(&tree.join("setup.cfg"))?

@@ -12,6 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
 use crate::files::read;
+use crate::name;
 use crate::project::Project;
 use crate::run;
 use crate::say::say;
@@ -49,8 +50,8 @@ pub fn cross_base(project: &Project, triple: &str) -> Result<Option<String>> {
 }
 
 /// What the image of that name is called by engines, and in ci/Cross.toml.
-fn tag(module: &str, name: &str) -> String {
-    format!("{}/{name}", module.replace('_', "-"))
+fn tag(distribution: &str, name: &str) -> String {
+    format!("{}/{name}", name::normalised(distribution))
 }
 
 /// Whether a program of that name is on PATH.
@@ -110,7 +111,7 @@ pub struct Image {
 pub fn image(project: &Project, name: &str) -> Result<Image> {
     static KNOWN: Mutex<BTreeMap<String, Image>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap();
-    let tag = tag(&project.module, name);
+    let tag = tag(&project.distribution, name);
     if let Some(image) = known.get(&tag) {
         return Ok(image.clone());
     }
@@ -253,7 +254,7 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
         );
     };
     engine_info()?;
-    let tag = tag(&project.module, name);
+    let tag = tag(&project.distribution, name);
     let log = project.build("image").join(format!("{name}.log"));
     let _ = fs::remove_file(&log);
     eprintln!("{tag}: from {base}");
@@ -272,6 +273,7 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ini::Ini;
 
     #[derive(Deserialize)]
     struct Cross {
@@ -288,10 +290,12 @@ mod tests {
         let images: Images =
             toml::from_str(include_str!("../../../../docker/images.toml")).unwrap();
         let cross: Cross = toml::from_str(include_str!("../../../../ci/Cross.toml")).unwrap();
+        let settings = Ini::parse(include_str!("../../../../python/setup.cfg")).unwrap();
+        let distribution = settings.get("metadata", "name");
         let expected: Vec<_> = images
             .cross
             .keys()
-            .map(|triple| (triple.clone(), tag("hello_pyrust", &name_for_cross(triple))))
+            .map(|triple| (triple.clone(), tag(distribution, &name_for_cross(triple))))
             .collect();
         let configured: Vec<_> = cross
             .target
@@ -299,5 +303,10 @@ mod tests {
             .map(|(triple, target)| (triple, target.image))
             .collect();
         assert_eq!(configured, expected);
+    }
+
+    #[test]
+    fn an_image_is_named_as_engines_allow() {
+        assert_eq!(tag("D.9_x", "base"), "d-9-x/base");
     }
 }

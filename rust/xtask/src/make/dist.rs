@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 
 use crate::files;
+use crate::name;
 use crate::project::Project;
 use crate::run;
 use crate::targets::Target;
@@ -35,7 +36,8 @@ pub fn remove_published(project: &Project, which: impl Fn(&str) -> bool) -> Resu
     };
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&format!("{}-", project.module)) && which(&name) {
+        let (stem, _) = name.split_once('-').unwrap_or_default();
+        if stem == name::in_files(&project.distribution) && which(&name) {
             fs::remove_file(project.dist().join(name))?;
         }
     }
@@ -45,7 +47,7 @@ pub fn remove_published(project: &Project, which: impl Fn(&str) -> bool) -> Resu
 /// The wheel in a folder, which has the name that the table says.
 pub fn wheel_of(project: &Project, target: &Target, folder: &Path) -> Result<PathBuf> {
     let wheel = only(folder, ".whl")?;
-    let expected = target.wheel_name(&project.module, &project.version);
+    let expected = target.wheel_name(project);
     ensure!(
         wheel.file_name() == Some(expected.as_ref()),
         "the repaired wheel is {}, but by ci/targets.toml it must be {expected}",

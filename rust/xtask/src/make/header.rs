@@ -24,7 +24,7 @@ Conventions
 - A pointer must be valid or, where the comment allows it, NULL. NULL elsewhere is
   an error, not a crash.
 - A function that fails returns what its comment says, and leaves an error for
-  <module>_error_take, on the same thread, until it is taken or another call there
+  <prefix>_error_take, on the same thread, until it is taken or another call there
   fails. A panic in Rust is such an error.
 - Every function may be called from any thread.
 ";
@@ -54,9 +54,8 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
 }
 
 fn outputs(project: &Project) -> [PathBuf; 3] {
-    let header = format!("include/{}.h", project.module);
     let [module, stub] = ["_ffi.py", "_ffi.pyi"].map(|name| project.package().join(name));
-    [project.rust.join(header), module, stub]
+    [project.header(), module, stub]
 }
 
 fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
@@ -64,9 +63,9 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     let _ = fs::remove_file(folder.join("log"));
     let source = expanded(project, &folder)?;
     let library = debug_library(project, &folder)?;
-    let fingerprint = library::fingerprint(&fs::read(&library)?, &project.module)
+    let fingerprint = library::fingerprint(&fs::read(&library)?, &project.library)
         .with_context(|| format!("{}", library.display()))?;
-    let table = layout::table(&library, &project.module)?;
+    let table = layout::table(&library, &project.library)?;
     layout::ensure_by_gate(&layout::exports(&library)?, &layout::functions(&table))?;
     let (header, declarations) = c_texts(project, &source, &table)?;
 
@@ -94,25 +93,25 @@ fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, Stri
     let mut config = Config::from_file(&path)
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("{}", path.display()))?;
-    let module = project.module.to_uppercase();
+    let prefix = project.library.to_uppercase();
     config.header = Some(format!(
         "// {MARK}: edit the Rust source instead.\n//{}",
         CONVENTIONS
-            .replace("<module>", &project.module)
+            .replace("<prefix>", &project.library)
             .trim_end()
             .lines()
             .collect::<Vec<_>>()
             .join("\n// ")
             .replace("// \n", "//\n"),
     ));
-    config.include_guard = Some(format!("{module}_H"));
+    config.include_guard = Some(format!("{prefix}_H"));
     config.cpp_compat = true;
     config.no_includes = true;
     config.sys_includes = ["stdbool.h", "stddef.h", "stdint.h"]
         .map(String::from)
         .into();
     config.after_includes = Some(format!(
-        "\n// The version of the crate that this header was generated from.\n#define {module}_VERSION \"{}\"",
+        "\n// The version of the crate that this header was generated from.\n#define {prefix}_VERSION \"{}\"",
         project.version
     ));
     let source_file = tempfile::Builder::new()

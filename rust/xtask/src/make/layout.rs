@@ -16,12 +16,12 @@ use crate::targets::Target;
 /// Fails if the two differ, or if the library leaves out a type of the header. `folder` gets the
 /// C file and the compiler's log.
 pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) -> Result<()> {
-    let module = &project.module;
-    let text = read(&project.rust.join(format!("include/{module}.h")))?;
-    let table = table(library, module)?;
+    let prefix = &project.library;
+    let text = read(&project.header())?;
+    let table = table(library, prefix)?;
     let gate = functions(&table);
     ensure_by_gate(&exports(library)?, &gate)?;
-    let declared = header::functions(&text, module);
+    let declared = header::functions(&text, prefix);
     let differ = listed(declared.symmetric_difference(&gate));
     ensure!(
         differ.is_empty(),
@@ -30,18 +30,18 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
         target.triple
     );
     let missing: Vec<String> = header::types(&text)
-        .difference(&named(&table, module))
+        .difference(&named(&table, prefix))
         .cloned()
         .collect();
     ensure!(
         missing.is_empty(),
-        "{module}_layout does not list the memory layout of {}: declare it with export_struct! or \
+        "{prefix}_layout does not list the memory layout of {}: declare it with export_struct! or \
          export_enum!, or give its `Abi` a LAYOUT; then run `make header`",
         missing.join(", ")
     );
 
     let source = folder.join("layout.c");
-    files::write(&source, assertions(&table, module)?)?;
+    files::write(&source, assertions(&table, prefix)?)?;
     let log = folder.join("log");
     let scratch = files::scratch(folder)?;
     let mut command = project.command(project.tool("python")?)?;
@@ -69,13 +69,13 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
     })
 }
 
-/// What `<module>_layout` returns, from the library's file.
-pub fn table(library: &Path, module: &str) -> Result<String> {
+/// What `<prefix>_layout` returns, from the library's file.
+pub fn table(library: &Path, prefix: &str) -> Result<String> {
     let data =
         std::fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
-    library::layout(&data, module).with_context(|| {
+    library::layout(&data, prefix).with_context(|| {
         format!(
-            "{} does not contain `{module}.layout=`, the text of {module}_layout",
+            "{} does not contain `{prefix}.layout=`, the text of {prefix}_layout",
             library.display()
         )
     })
@@ -116,27 +116,27 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn named(table: &str, module: &str) -> BTreeSet<String> {
+fn named(table: &str, prefix: &str) -> BTreeSet<String> {
     table
         .lines()
         .filter(|line| !line.starts_with("fn "))
         .filter_map(|line| line.split(' ').nth(1))
-        .map(|name| format!("{module}_{name}"))
+        .map(|name| format!("{prefix}_{name}"))
         .collect()
 }
 
 /// A C file that compiles only if the header agrees with the table.
-fn assertions(table: &str, module: &str) -> Result<String> {
-    let mut c = format!("// Rust's layouts, for a C compiler to check.\n#include \"{module}.h\"\n");
+fn assertions(table: &str, prefix: &str) -> Result<String> {
+    let mut c = format!("// Rust's layouts, for a C compiler to check.\n#include \"{prefix}.h\"\n");
     let mut assert = |what: String, value: &str| {
         c += &format!("_Static_assert({what} == {value}, \"in Rust: {value}\");\n");
     };
     for line in table.lines().filter(|line| !line.starts_with("fn ")) {
-        let unknown = || format!("{module}_layout has an unknown line {line:?}");
+        let unknown = || format!("{prefix}_layout has an unknown line {line:?}");
         let mut words = line.split(' ');
         let mut word = || words.next().with_context(unknown);
         let (kind, name, size, align) = (word()?, word()?, word()?, word()?);
-        let name = format!("{module}_{name}");
+        let name = format!("{prefix}_{name}");
         assert(format!("sizeof({name})"), size);
         assert(format!("_Alignof({name})"), align);
         for member in words {

@@ -169,7 +169,7 @@ impl<'a> Builder<'a> {
                 .add(fs::read(library)?)
                 .map_err(|error| anyhow::anyhow!("{error}"))?;
         }
-        let path = folder.join(target.library_name(&self.project.module));
+        let path = folder.join(target.library_name(&self.project.library));
         let mut contents = Vec::new();
         writer
             .write_to(&mut contents)

@@ -167,8 +167,7 @@ fn passed_on() -> Vec<String> {
 /// The list of a DLL's exports, relative to the crate's folder, where the linker runs. zig ignores
 /// the list that rustc passes, and would also export functions of its C library.
 fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> {
-    let header = format!("include/{}.h", project.module);
-    let names = header::functions(&read(&project.rust.join(header))?, &project.module);
+    let names = header::functions(&read(&project.header())?, &project.library);
     let names: Vec<String> = names.into_iter().collect();
     let list = format!("EXPORTS\n{}\n", names.join("\n"));
     files::write(&folder.join("exports.def"), list)?;

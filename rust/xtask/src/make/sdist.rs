@@ -31,7 +31,7 @@ fn setup(project: &Project, tree: &Path, folder: &Path) -> Result<PathBuf> {
         .arg(folder);
     run::run(&mut command, &project.build("sdist").join("log"))?;
     let sdist = only(folder, ".tar.gz")?;
-    let expected = format!("{}-{}.tar.gz", project.module, project.version);
+    let expected = project.sdist_name();
     ensure!(
         sdist.file_name() == Some(expected.as_ref()),
         "setup.py made {} instead of {expected}: a release's version is that of rust/Cargo.toml; \
@@ -68,5 +68,5 @@ pub fn unpack(project: &Project, sdist: &Path, folder: &Path) -> Result<PathBuf>
     let mut command = project.command(project.tool("python")?)?;
     command.args(["-m", "tarfile", "-e"]).args([sdist, folder]);
     run::run(&mut command, &project.build("sdist").join("log"))?;
-    Ok(folder.join(format!("{}-{}", project.module, project.version)))
+    Ok(folder.join(project.file_stem()))
 }

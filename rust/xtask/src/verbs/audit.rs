@@ -24,7 +24,6 @@ use crate::targets;
 
 /// What the judge needs to know about the project.
 pub fn context(project: &Project) -> Result<Context> {
-    let header = project.rust.join(format!("include/{}.h", project.module));
     let mut tracked = tracked(project)?;
     tracked.retain(|path| is_packed(path));
     let below = |folder: &str| {
@@ -36,7 +35,16 @@ pub fn context(project: &Project) -> Result<Context> {
         names.collect::<Vec<_>>()
     };
     let module = &project.module;
-    let text = |name: &str| fs::read_to_string(project.python.join(name)).unwrap_or_default();
+    let settings = &project.settings;
+    let pyproject = fs::read_to_string(project.python.join("pyproject.toml")).unwrap_or_default();
+    let licences = listed(settings.get("metadata", "license_files"));
+    let mut info: BTreeSet<String> = ["METADATA", "RECORD", "WHEEL", "top_level.txt"]
+        .map(str::to_owned)
+        .into();
+    info.extend(licences.iter().map(|file| format!("licenses/{file}")));
+    if settings.has("options.entry_points") {
+        info.insert("entry_points.txt".to_owned());
+    }
     let mut package = BTreeSet::new();
     let mut sources = BTreeMap::new();
     for (name, path) in below("python") {
@@ -44,7 +52,7 @@ pub fn context(project: &Project) -> Result<Context> {
         if own && !name.starts_with(&format!("{module}/lib/")) {
             package.insert(name.clone());
         }
-        if own || BESIDE_THE_PACKAGE.contains(&&*name) {
+        if own || BESIDE_THE_PACKAGE.contains(&&*name) || licences.contains(&&*name) {
             sources.insert(name, digest(project, &path));
         }
     }
@@ -66,13 +74,16 @@ pub fn context(project: &Project) -> Result<Context> {
         .collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     Ok(Context {
+        distribution: project.distribution.clone(),
         module: module.clone(),
+        prefix: project.library.clone(),
         version: project.version.clone(),
-        functions: header::functions(&read(&header)?, module),
+        functions: header::functions(&read(&project.header())?, &project.library),
         package,
+        info,
         sources,
         beside,
-        metadata: Metadata::declared(&text("pyproject.toml"), &text("setup.cfg")),
+        metadata: Metadata::declared(&pyproject, settings),
         rows: targets::load(project)?,
         private,
         today: sdist::date(now + 86400),
@@ -85,9 +96,14 @@ fn digest(project: &Project, path: &str) -> Option<[u8; 32]> {
     Some(Sha256::digest(contents).into())
 }
 
-/// What an sdist holds of `python`, beside the package.
-const BESIDE_THE_PACKAGE: [&str; 8] = [
-    "LICENSE",
+/// The items of a setting of setuptools that is a list.
+fn listed(value: &str) -> Vec<&str> {
+    let items = value.split([',', '\n']).map(str::trim);
+    items.filter(|item| !item.is_empty()).collect()
+}
+
+/// What an sdist holds of `python`, beside the package and the licence's files.
+const BESIDE_THE_PACKAGE: [&str; 7] = [
     "README.md",
     "build_library.py",
     "platform_tag.py",
@@ -304,8 +320,8 @@ fn explain(code: &str) -> Result<()> {
 fn release(project: &Project, context: &Context, judged: &[Judged]) -> Result<Judged> {
     let mut judge = Judge::new("dist/", context);
     judge.own = true;
-    let sdist_name = format!("{}-{}.tar.gz", context.module, context.version);
-    let mut expected = targets::release_files(&context.rows, &context.module, &context.version);
+    let sdist_name = project.sdist_name();
+    let mut expected = targets::release_files(&context.rows, project);
     for file in judged {
         let name = base_name(&file.file);
         if !expected.remove(name) {

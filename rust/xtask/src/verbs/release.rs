@@ -12,10 +12,11 @@ use toml::Spanned;
 
 use super::audit;
 use super::changelog::{dated, notes, today};
-use crate::facts::{wheel, zip};
+use crate::facts::zip;
 use crate::files::{self, hex, read, sha256, write};
 use crate::make::header;
 use crate::make::toolchain;
+use crate::name;
 use crate::project::{self, Project};
 use crate::run;
 use crate::say::{self, say};
@@ -62,11 +63,10 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
         project.version
     );
     let package = project.package();
-    let header = format!("include/{}.h", project.module);
     let files = [
         project.rust.join("Cargo.toml"),
         project.rust.join("Cargo.lock"),
-        project.rust.join(header),
+        project.header(),
         package.join("_ffi.py"),
         package.join("_ffi.pyi"),
         project.root.join("CHANGELOG.md"),
@@ -191,7 +191,7 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
 /// Why an index does not accept a release of this version: it has one. If it has only some of
 /// the files, an earlier release was interrupted.
 fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
-    let name = wheel::normalised(&project.module);
+    let name = name::normalised(&project.distribution);
     let version = &project.version;
     let folder = files::scratch(&project.build("tag"))?;
     let answer = folder.path().join("index.json");
@@ -201,7 +201,7 @@ fn is_released(project: &Project, index: &str) -> Result<Option<String>> {
     run::run_to(&mut command, &log, Some(&answer))?;
     let has: BTreeMap<String, String> = serde_json::from_str(&read(&answer)?)?;
     let table = targets::load(project)?;
-    let mut missing = targets::release_files(&table, &project.module, version);
+    let mut missing = targets::release_files(&table, project);
     missing.retain(|file| !has.contains_key(file));
     if has.is_empty() {
         return Ok(None);
@@ -241,7 +241,7 @@ pub fn gather(project: &Project) -> Result<()> {
     }
     let mut sums = String::new();
     let table = targets::load(project)?;
-    for name in targets::release_files(&table, &project.module, &project.version) {
+    for name in targets::release_files(&table, project) {
         let path = project.dist().join(&name);
         sums += &format!("{}  {name}\n", sha256(&path)?);
         if let Some(stem) = name.strip_suffix(".whl") {

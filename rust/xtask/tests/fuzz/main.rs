@@ -31,7 +31,9 @@ use hostile::hostile;
 /// A project whose own files are among them.
 fn context() -> Context {
     Context {
+        distribution: "example".into(),
         module: "example".into(),
+        prefix: "example".into(),
         version: "1.2.3".into(),
         private: vec!["/srv/build/project".into()],
         today: [2030, 1, 1, 0, 0, 0],
