@@ -306,11 +306,12 @@ class build_library(Command):
         self.platform = self.read(self.path)
         if not self.wanted.runs(self.platform):
             fail("%s is for %s, not for %s" % (self.path, self.platform, self.wanted))
-        found, expected = platform_tag.fingerprint(self.path, PACKAGE), generated("ABI")
+        prefix, expected = generated("PREFIX"), generated("ABI")
+        found = platform_tag.fingerprint(self.path, prefix)
         if not found and expected:
             fail(
                 "%s has no ABI fingerprint: it must contain, once, the bytes `%s.abi=`, the "
-                "fingerprint in %s, and NUL" % (self.path, PACKAGE, FFI)
+                "fingerprint in %s, and NUL" % (self.path, prefix, FFI)
             )
         if found and found != expected:
             fail(
@@ -358,7 +359,8 @@ class build_library(Command):
                 return "%s was built from other sources than %s" % (ready, CRATE)
             changed = self.changed(stamp)
             return changed and "%s was built %s" % (ready, changed)
-        abi = platform_tag.fingerprint(ready, PACKAGE) or ""  # Not every language gives one.
+        prefix = generated("PREFIX")
+        abi = platform_tag.fingerprint(ready, prefix) or ""  # Not every language gives one.
         if abi != generated("ABI"):
             return "%s has the ABI %s, but %s is for %s" % (ready, abi, FFI, generated("ABI"))
         return None
@@ -451,11 +453,10 @@ class build_library(Command):
                     "rustup target add %s" % (self.wanted, target)
                 )
             fail("cargo failed (exit code %d); its output is above" % cargo.returncode, *remedies)
+        manifest = os.path.realpath(os.path.join(CRATE, "Cargo.toml"))
         for message in [json.loads(line) for line in messages if line.startswith("{")]:
-            made = message.get("target", {})
-            # Cargo before 1.79 says the package's name, with its hyphens.
-            name = made.get("name", "").replace("-", "_")
-            if name == PACKAGE and "cdylib" in made["crate_types"]:
+            path = os.path.realpath(native(message.get("manifest_path", "")))
+            if path == manifest and "cdylib" in message.get("target", {}).get("crate_types", ()):
                 for path in message.get("filenames", ()):
                     if path.endswith((".so", ".dylib", ".dll")):
                         return native(path)
