@@ -73,6 +73,13 @@ def run(*command, cwd, env=None, fails=False, timeout=600):
     return text
 
 
+def smoke(python, **options):
+    """Runs the smoke tests on a Python that has the package: what every library must pass, and the
+    whole public API."""
+    assert " runs on " in run(python, HELPERS / "smoke_gate.py", PACKAGE, **options)
+    assert "the public API of" in run(python, ROOT / "scripts/smoke.py", **options)
+
+
 # ---- Interpreters -----------------------------------------------------------------------
 
 
@@ -128,7 +135,7 @@ class Environment:
         options.setdefault("cwd", self.folder)
         assert run(self.python, "-m", PACKAGE, **options) == greeting
         assert run(self.bin / "hello-pyrust", **options) == greeting
-        assert " runs on " in run(self.python, ROOT / "scripts/smoke.py", **options)
+        smoke(self.python, **options)
 
     def greeting(self):
         code = "import hello_pyrust; print(hello_pyrust.greeting())"

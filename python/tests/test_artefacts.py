@@ -21,6 +21,7 @@ from conftest import (
     git,
     named_interpreter,
     run,
+    smoke,
     xtask,
 )
 
@@ -232,7 +233,7 @@ def test_uv_installs_the_sdist_and_the_editable_project(version, request, sdist,
     run(*uv, "venv", "--python", interpreter.path, tmp_path / "venv", **options)
     python = tmp_path / "venv/bin/python"
     run(*uv, "pip", "install", "--python", python, "--no-cache-dir", sdist, **options)
-    assert " runs on " in run(python, ROOT / "scripts/smoke.py", **options)
+    smoke(python, **options)
 
     project = Project(tmp_path / "project")
     for text in ["from Rust!", "from Rust again!"]:

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 import pytest
-from conftest import CARGO, ROOT, clean_environment, link_tools, run
+from conftest import CARGO, ROOT, clean_environment, link_tools, run, smoke
 
 HOST = "x86_64-unknown-linux-gnu"
 FOREIGN = "aarch64-unknown-linux-gnu"
@@ -87,9 +87,8 @@ def check_setup(marked, **variables):
     variables["CARGO_PROFILE_RELEASE_OPT_LEVEL"] = "0"  # quicker
     text = marked.setup("build_library", "--inplace", env=clean_environment(**variables))
     assert "building it: cargo build" in text
-    smoke = ROOT / "scripts/smoke.py"
     environment = clean_environment(PYTHONPATH=str(marked.python))
-    assert " runs on " in run(sys.executable, smoke, cwd=marked.root, env=environment)
+    smoke(sys.executable, cwd=marked.root, env=environment)
     assert b"/needed" in marked.library.read_bytes()
 
 

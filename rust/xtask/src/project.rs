@@ -236,13 +236,19 @@ impl Project {
     /// The Python program of that name in `helpers/`, run by `.venv`'s Python.
     pub fn helper(&self, name: &str) -> Result<Command> {
         let mut command = self.command(self.tool("python")?)?;
-        command.arg(
-            self.root
-                .join("rust/xtask/helpers")
-                .join(name)
-                .with_extension("py"),
-        );
+        command.arg(self.helper_path(name));
         Ok(command)
+    }
+
+    /// The file of that helper.
+    pub fn helper_path(&self, name: &str) -> PathBuf {
+        let helpers = self.root.join("rust/xtask/helpers");
+        helpers.join(name).with_extension("py")
+    }
+
+    /// The author's test of the package's public API, where there is one.
+    pub fn smoke_test(&self) -> Option<PathBuf> {
+        Some(self.root.join("scripts/smoke.py")).filter(|path| path.is_file())
     }
 
     /// The date of what is packed, in seconds since 1970: SOURCE_DATE_EPOCH, else the time of

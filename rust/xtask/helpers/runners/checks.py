@@ -1,18 +1,50 @@
-"""What runners do with a wheel: install it and run the smoke test, or link a program with its
-library."""
+"""What runners do with a wheel: install it and run the smoke tests, or link a program with its
+library. What an author may add to them is in scripts/ and rust/tests/."""
 
 import re
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import Template
 
 from process import TIME_LIMIT, Failure, Word, environment, run
 from project import PACKAGE, ROOT
 
+# What every package must pass, and what its author wrote, where there is one.
+GATE = Path(__file__).parents[1] / "smoke_gate.py"
 SMOKE = ROOT / "scripts/smoke.py"
-PROGRAM = ROOT / "rust/tests/program.c"  # calls every function of the library
+RAN = re.compile(rf"^{PACKAGE} \S+ runs on (.+?)\r?$", re.MULTILINE)  # which the first prints
+
+# A C program that calls the library's functions, if its author wrote one.
+PROGRAM = ROOT / "rust/tests/program.c"
+PROGRAM_NAME = "rust/tests/program.c" if PROGRAM.is_file() else "a C program"
 INCLUDE = ROOT / "rust/include"
+# The program for any other library. `volatile`: a compiler knows that a function has an address,
+# and would leave the table out, so that no function had to be found.
+EVERY_FUNCTION = Template("""\
+#include "$header"
+#include <stdio.h>
+
+typedef void (*function)(void);
+static const function volatile functions[] = {$functions};
+
+int main(void) {
+    unsigned count = 0;
+    for (; count < sizeof functions / sizeof *functions; count++) {
+        if (!functions[count]) {
+            return 1;
+        }
+    }
+    $gate
+    printf("%u functions were found$abi\\n", count$value);
+    return 0;
+}
+""")
+NO_ERROR = """if ({prefix}_error_take(NULL)) {{
+        puts("{prefix}_error_take returns an error before any call failed");
+        return 1;
+    }}"""
 
 
 def install(
@@ -33,12 +65,20 @@ def install(
 
 
 def smoke(python: Path, *, env: Mapping[str, str], cwd: Path | None = None) -> str:
-    """Runs the smoke test on a Python, a path; returns what that calls itself, as text."""
-    printed = run([python, SMOKE], cwd=cwd, env=env)
-    found = re.search(r" runs on (.+)$", printed, re.MULTILINE)
+    """Runs the smoke tests on a Python, a path; returns what that calls itself, as text."""
+    printed = "".join(run([python, *words], cwd=cwd, env=env) for words in smoke_tests())
+    found = RAN.search(printed)
     if not found:
-        raise Failure(f"the smoke test did not say what it ran on:\n{printed}")
+        raise Failure(f"{GATE.name} did not say what it ran on:\n{printed}")
     return found.group(1)
+
+
+def smoke_tests() -> list[list[Word]]:
+    """The smoke tests that there are: each a file with its arguments."""
+    tests: list[list[Word]] = [[GATE, PACKAGE]]
+    if SMOKE.is_file():
+        tests.append([SMOKE])
+    return tests
 
 
 def check_installed(wheel: Path, folder: Word) -> None:
@@ -65,16 +105,52 @@ def unpack(wheel: Path, folder: Path) -> Path:
     return libraries[0]
 
 
+def constant(library: Path, name: str) -> str:
+    """One of the constants of the CFFI module beside a library, a path; ABI, for example, which
+    is empty for a library that is not Rust's."""
+    module = (library.parents[1] / "_ffi.py").read_text("utf-8")
+    found = re.search(rf"^{name} = '(.*)'$", module, re.MULTILINE)
+    if not found:
+        raise Failure(f"_ffi.py says no {name}")
+    return found.group(1)
+
+
+def functions(prefix: str) -> list[str]:
+    """The names of the functions that the header of a library with such a prefix declares."""
+    header = (INCLUDE / f"{prefix}.h").read_text("utf-8")
+    code = re.sub(r"//.*|/\*[\s\S]*?\*/", "", header)
+    return sorted(set(re.findall(rf"\b({prefix}_\w+)\(", code)))
+
+
+def program_source(library: Path, folder: Path) -> Path:
+    """The C program to link with a library: its author's, or one made in a folder."""
+    if PROGRAM.is_file():
+        return PROGRAM
+    prefix = constant(library, "PREFIX")
+    gate = bool(constant(library, "ABI"))
+    source = folder / "every_function.c"
+    source.write_text(
+        EVERY_FUNCTION.substitute(
+            header=f"{prefix}.h",
+            functions=", ".join(f"(function){name}" for name in functions(prefix)),
+            gate=NO_ERROR.format(prefix=prefix) if gate else "",
+            abi=", ABI %s" if gate else "",
+            value=f", {prefix}_abi()" if gate else "",
+        )
+    )
+    return source
+
+
 def compile_program(target: str, library: Path, folder: Path) -> Path:
-    """PROGRAM, compiled by zig for one of its targets (`zig targets` lists them) and linked
+    """The C program, compiled by zig for one of its targets (`zig targets` lists them) and linked
     with a library; returns the path of the executable, in a folder."""
+    source = program_source(library, folder)
     zig = [sys.executable, "-m", "ziglang"]
     flags = ["-target", target, "-O1", "-s", "-fno-sanitize=undefined", f"-I{INCLUDE}"]
     if "windows" in target:
         # Linked with a list of what a DLL exports. With the DLL itself the linker would refuse
         # a broken one, before a loader sees it.
-        header = (INCLUDE / f"{PACKAGE}.h").read_text("utf-8")
-        names = sorted(set(re.findall(rf"\b({PACKAGE}_\w+)\(", header)))
+        names = functions(constant(library, "PREFIX"))
         exports, linked = folder / "exports.def", folder / "exports.lib"
         exports.write_text("\n".join([f"LIBRARY {library.name}", "EXPORTS", *names, ""]))
         machines = {"x86": "i386", "x86_64": "i386:x86-64", "aarch64": "arm64"}
@@ -87,26 +163,17 @@ def compile_program(target: str, library: Path, folder: Path) -> Path:
     # zig compiles the target's C library first where its cache has none: seconds for musl,
     # minutes for Windows.
     env = environment(ZIG_LOCAL_CACHE_DIR=str(folder / "zig"))
-    command: list[Word] = [*zig, "cc", *flags, PROGRAM, linked, "-o", program]
+    command: list[Word] = [*zig, "cc", *flags, source, linked, "-o", program]
     run(command, cwd=folder, env=env, timeout=600)
     return program
 
 
-def expected_abi(library: Path) -> str:
-    """The fingerprint that the CFFI module beside a library expects of it."""
-    module = (library.parents[1] / "_ffi.py").read_text("utf-8")
-    found = re.search(r"^ABI = '(\w+)'$", module, re.MULTILINE)
-    if not found:
-        raise Failure("_ffi.py says no ABI")
-    return found.group(1)
-
-
 def check_program(printed: str, library: Path) -> None:
-    """Compares what the program of `compile_program` printed, as text, with what the CFFI
-    module beside the library expects."""
-    expected = expected_abi(library)
-    found = re.search(r"^every call was right, with .*, ABI (\w+)\r?$", printed, re.MULTILINE)
-    if "Hello C from Rust!" not in printed or not found:
-        raise Failure(f"{PROGRAM.name} did not say that it came to its end:\n{printed}")
-    if found.group(1) != expected:
+    """Compares the end of what the program of `compile_program` printed, as text, with what the
+    CFFI module beside the library expects."""
+    expected = constant(library, "ABI")
+    found = re.search(r", ABI (\w+)\s*\Z", printed)
+    if expected and not found:
+        raise Failure(f"the C program did not say the library's ABI as its last word:\n{printed}")
+    if found and found.group(1) != expected:
         raise Failure(f"the library has the ABI {found.group(1)}, _ffi.py expects {expected}")

@@ -2,7 +2,7 @@
 
 Debian's Pythons of that architecture run under qemu, or by themselves where an x86_64 kernel
 can. In each of them pip chooses the wheel by its tag, among all that lie in its folder, and
-installs it with cffi; then the smoke test runs.
+installs it with cffi; then the smoke tests run.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Runs a wheel for this machine: `host WHEEL`.
 
 In a fresh environment of each Python of the machine, pip installs the wheel, and cffi from
-PyPI; then the smoke test runs.
+PyPI; then the smoke tests run.
 """
 
 import tempfile

@@ -1,8 +1,8 @@
 """Runs a musllinux wheel: `musl ARCHITECTURE WHEEL`, by Debian's name of the architecture.
 
-musl itself, from Debian, loads the C program that calls every function. On amd64 a CPython
+musl itself, from Debian, loads the C program of checks.py. On amd64 a CPython
 that is linked with that musl installs the wheel by pip, which chooses it by its tag among
-all that lie in its folder, and runs the smoke test. Nobody packs such a Python: it is built,
+all that lie in its folder, and runs the smoke tests. Nobody packs such a Python: it is built,
 once, when the environment has SLOW=1.
 """
 
@@ -36,7 +36,7 @@ TARGETS = {
 OLDEST = (1, 2)  # the musl that `musllinux_1_2` promises
 
 PYTHON = "musl-python"
-# The modules in C that pip and the smoke test import. pip needs no ssl without an index.
+# The modules in C that pip and the smoke tests import. pip needs no ssl without an index.
 MODULES = """
     _blake2 _contextvars _csv _md5 _posixsubprocess _random _sha1 _sha256 _sha3 _sha512 _socket
     _struct array binascii math mmap pyexpat select unicodedata
@@ -79,7 +79,7 @@ def run_program(
     printed = process.run([*command, *path, program], env=process.environment())
     checks.check_program(printed, library)
     by = [f"musl {musl}", *(word.name.removesuffix("-static") for word in command[:-1])]
-    protocol.report(protocol.FUNCTIONS_ONLY, f"rust/tests/program.c ({', '.join(by)})")
+    protocol.report(protocol.FUNCTIONS_ONLY, f"{checks.PROGRAM_NAME} ({', '.join(by)})")
 
 
 def build_python(folder: Path, loader: Path) -> None:

@@ -1,7 +1,7 @@
 """Runs a Windows wheel under wine: `wine amd64 WHEEL` or `wine win32 WHEEL`.
 
 amd64: in CPythons for Windows, pip chooses the wheel by its tag, among all that lie in its
-folder, and installs it with cffi; then the smoke test runs. win32: PyPI has no CPython of
+folder, and installs it with cffi; then the smoke tests run. win32: PyPI has no CPython of
 32 bits, so the C program that calls every function runs.
 """
 
@@ -243,14 +243,16 @@ def python(version: str) -> Path:
 
 
 def install(wheel: Path, windows: Callable[..., str], folder: Path) -> list[str]:
-    """Installs the wheel in CPythons and runs the smoke test; returns what it ran on.
+    """Installs the wheel in CPythons and runs the smoke tests; returns what they ran on.
 
     All in one start of wine, which takes seconds. The names in the commands are relative to
     `folder`: no path of this machine has to be spelled for Windows.
     """
     (folder / "dist").symlink_to(wheel.parent)
     (folder / "pip").symlink_to(roots.pypi("pip", roots.PIP, unpacked=True))
-    shutil.copy(checks.SMOKE, folder)
+    tests = []
+    for file, *arguments in checks.smoke_tests():
+        tests.append(" ".join([Path(shutil.copy(file, folder)).name, *map(str, arguments)]))
     distribution, release = wheel.name.split("-")[:2]
     commands = ["@echo off", "set TEMP=%CD%", "set TMP=%CD%"]
     for version in PYTHONS:
@@ -267,14 +269,14 @@ def install(wheel: Path, windows: Callable[..., str], folder: Path) -> list[str]
             " --quiet --no-cache-dir --no-compile --no-warn-script-location"
             f" --find-links=dist --find-links=cffi-{version} {distribution}=={release}",
             "if not %ERRORLEVEL%==0 exit 1",
-            rf"{version}\python.exe smoke.py",
-            "if not %ERRORLEVEL%==0 exit 1",
         ]
+        for test in tests:
+            commands += [rf"{version}\python.exe {test}", "if not %ERRORLEVEL%==0 exit 1"]
     (folder / "run.cmd").write_text("\r\n".join([*commands, ""]))
     printed = windows("cmd", "/c", "run.cmd", cwd=folder)
     for version in PYTHONS:
         checks.check_installed(wheel, folder / version / "Lib/site-packages")
-    found = re.findall(r" runs on (.+?)\r?$", printed, re.MULTILINE)
+    found = checks.RAN.findall(printed)
     if len(found) != len(PYTHONS):
         raise Failure(f"{len(PYTHONS)} smoke tests should have run:\n{printed}")
     return found
@@ -305,5 +307,5 @@ def main(platform: str, path: str) -> int:
                 protocol.report(protocol.INSTALLED, f"{found} ({release})")
             return len(pythons)
         run_program(wheel, windows, folder)
-        protocol.report(protocol.FUNCTIONS_ONLY, f"rust/tests/program.c ({release}, 32-bit)")
+        protocol.report(protocol.FUNCTIONS_ONLY, f"{checks.PROGRAM_NAME} ({release}, 32-bit)")
         return 1

@@ -37,15 +37,24 @@ pub fn wheel(
     log: &Path,
 ) -> Result<PathBuf> {
     let project = run.project;
-    // The part of the project that the container sees: `python`, and the smoke test beside it.
+    // The part of the project that the container sees: `python`, and the smoke tests beside it.
     let root = folder.join("project");
     let tree = root.join("python");
     copy_tree(run.tree, &tree)?;
-    fs::create_dir_all(root.join("scripts"))?;
+    let scripts = root.join("scripts");
+    fs::create_dir_all(&scripts)?;
     fs::copy(
-        project.root.join("scripts/smoke.py"),
-        root.join("scripts/smoke.py"),
+        project.helper_path("smoke_gate"),
+        scripts.join("smoke_gate.py"),
     )?;
+    let mut test = format!(
+        "python {{project}}/scripts/smoke_gate.py {}",
+        project.module
+    );
+    if let Some(smoke) = project.smoke_test() {
+        fs::copy(smoke, scripts.join("smoke.py"))?;
+        test += " && python {project}/scripts/smoke.py";
+    }
     let built = tree.join("built");
     fs::create_dir_all(&built)?;
     let name = target.library_name(&project.library);
@@ -75,7 +84,8 @@ pub fn wheel(
         .arg(&wheelhouse)
         .arg("python")
         // ci/cibuildwheel.toml passes it to the repair.
-        .env("WHEEL_PLAT", target.tag());
+        .env("WHEEL_PLAT", target.tag())
+        .env("CIBW_TEST_COMMAND", test);
     if let Some(image) = image(project, target)? {
         let (libc, other) = match target.system() {
             System::Musllinux => ("musllinux", "manylinux"),

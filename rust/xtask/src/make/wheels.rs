@@ -169,11 +169,15 @@ fn inputs(run: &Run, target: &Target, library: &Path) -> Result<String> {
         "rust/xtask/src",
         "rust/xtask/helpers/auditwheel_for.py",
         "rust/xtask/helpers/delocate_wheel.py",
-        "scripts/smoke.py",
+        "rust/xtask/helpers/smoke_gate.py",
         "ci/platforms.toml",
         "ci/requirements.txt",
     ] {
         inputs.path(&run.project.root.join(path))?;
+    }
+    match run.project.smoke_test() {
+        Some(path) => inputs.path(&path)?,
+        None => inputs.text("no smoke test"),
     }
     Ok(inputs.digest())
 }
@@ -258,14 +262,23 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
     let mut command = project.command(&python)?;
     command
         .current_dir(folder)
-        .arg(project.root.join("scripts/smoke.py"))
+        .arg(project.helper_path("smoke_gate"))
+        .arg(&project.module)
         .env("PYTHONPATH", &installed);
     run::run_to(&mut command, log, Some(&out))?;
+    if let Some(smoke) = project.smoke_test() {
+        let mut command = project.command(&python)?;
+        command
+            .current_dir(folder)
+            .arg(smoke)
+            .env("PYTHONPATH", &installed);
+        run::run(&mut command, log)?;
+    }
     let said = read(&out)?;
     let (_, python) = said
         .trim()
         .rsplit_once(" runs on ")
-        .with_context(|| format!("unexpected output of scripts/smoke.py: {said:?}"))?;
+        .with_context(|| format!("unexpected output of smoke_gate.py: {said:?}"))?;
     Ok(python.to_owned())
 }
 
