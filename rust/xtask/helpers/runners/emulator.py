@@ -1,26 +1,28 @@
 """Runs a wheel for macOS or ARM64 Windows, no program of which runs here: `emulator WHEEL`.
 
-An emulated processor executes the library's functions, each slice of a universal2 one.
+An emulated processor executes the library's functions, each slice of a universal2 one: those of
+the gate, and those that scripts/smoke_functions.py calls.
 """
 
 import re
+import runpy
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import project
+import smoke_gate
 from process import Failure
+from project import ROOT
 from roots import Skip
 from runners import checks, protocol
 
 if TYPE_CHECKING:
     from runners.machine import Machine
 
-NAME = "Zo\u00eb \u2603 \U0001f980"
-LATIN1 = b"Zo\xeb\0"
-ARGUMENT, CALLBACK, PANIC = 1, 3, 4  # hello_pyrust_ErrorKind
-UTF8 = 1  # hello_pyrust_Encoding
+# Its author's function check(library, abi), with a `Library` and its fingerprint: calls of what
+# the library is for.
+FUNCTIONS = ROOT / "scripts/smoke_functions.py"
 TAGS = {
     "macosx_x86_64": ["x86_64"],
     "macosx_arm64": ["arm64"],
@@ -37,11 +39,11 @@ def equal(what: str, found: object, expected: object) -> None:
 class Library:
     """The C API of a library on a machine, by the names of its functions without prefix."""
 
-    def __init__(self, machine: "Machine") -> None:
-        self.machine = machine
+    def __init__(self, machine: "Machine", prefix: str) -> None:
+        self.machine, self.prefix = machine, prefix
 
     def call(self, function: str, *arguments: int | bytes, bits: int = 64) -> int:
-        return self.machine.call(f"{project.PACKAGE}_{function}", *arguments, bits=bits)
+        return self.machine.call(f"{self.prefix}_{function}", *arguments, bits=bits)
 
     def text(self, function: str, *arguments: int | bytes) -> str:
         """The text that a function returns as owned, which is freed."""
@@ -64,61 +66,23 @@ class Library:
         equal("a second error_take", self.call("error_take", 0), 0)
 
 
-def check(library: Library, abi: str) -> None:
-    """Calls every function, as rust/tests/program.c does."""
-    call, text, machine = library.call, library.text, library.machine
-    equal("the ABI", machine.string(call("abi")).decode("latin-1"), abi)
-    name, greeting = NAME.encode() + b"\0", f"Hello {NAME} from Rust!"
-
-    machine.written[1] = b""
-    equal("hello", call("hello", name, bits=32), 42)
-    equal("what hello printed", machine.written[1].decode("utf-8"), greeting + "\n")
-    equal("hello of NULL", call("hello", 0, bits=32), -1)
-    library.check_error(ARGUMENT, "NULL")
-
-    equal("greeting_new", text("greeting_new", name), greeting)
-    equal("greeting_new of NULL", call("greeting_new", 0), 0)
-    library.check_error(ARGUMENT, "NULL")
-    equal("greeting_new of Latin-1", call("greeting_new", LATIN1), 0)
-    library.check_error(ARGUMENT, "not UTF-8")
-
-    # A struct of two words is passed as two arguments.
-    data, tally = "one\ntwo \u00eb\n".encode(), machine.allocate(24)
-    equal("bytes_count", call("bytes_count", data, len(data), tally, bits=32), 0)
-    found = (machine.word(tally), machine.word(tally + 8), machine.read(tally + 16, 1)[0])
-    equal("the tally", found, (len(data), 2, UTF8))
-    equal("bytes_count of NULL", call("bytes_count", 0, 1, tally, bits=32), -1)
-    library.check_error(ARGUMENT, "NULL")
-    place = machine.write(machine.allocate(len(data)), data)
-    equal("bytes_shout", call("bytes_shout", place, len(data)), 6)
-    equal("what bytes_shout left", machine.read(place, len(data)), "ONE\nTWO \u00eb\n".encode())
-    machine.free(tally)
-    machine.free(place)
-
-    equal("cakes_share", call("cakes_share", 7, 2), 3)
-    if machine.panics:
-        equal("cakes_share with nobody", call("cakes_share", 7, 0), -1)
-        library.check_error(PANIC, "attempt to divide by zero")
-
-    steps: list[tuple[int, int]] = []
-
-    def note(_: "Machine", data: int, number: int) -> int:
-        steps.append((data, number))
-        return 0
-
-    step = machine.stub("the callback", note)
-    equal("countdown_run", call("countdown_run", 3, step, 77, bits=32), 0)
-    equal("the steps", steps, [(77, 3), (77, 2), (77, 1), (77, 0)])
-    stop = machine.stub("the callback", lambda _: 5)
-    equal("countdown_run that is stopped", call("countdown_run", 3, stop, 0, bits=32), -1)
-    library.check_error(CALLBACK, "answered 5")
-
-    guest = call("guest_new", name)
-    equal("guest_greet", text("guest_greet", guest), f"{greeting} (visit 1)")
-    equal("guest_visits", call("guest_visits", guest), 1)
-    call("guest_free", guest)
-    equal("guest_visits of NULL", call("guest_visits", 0), -1)
-    library.check_error(ARGUMENT, "NULL")
+def check_gate(library: Library, cffi: dict[str, Any]) -> None:
+    """Checks what every library has. `cffi`: the CFFI module that is beside it."""
+    functions = checks.functions(library.prefix)
+    missing = [name for name in functions if name not in library.machine.exports]
+    if missing:
+        raise Failure(f"{', '.join(missing)} is not exported")
+    if not cffi["ABI"]:
+        return  # It is not Rust's.
+    read = library.machine.string
+    equal("the ABI", read(library.call("abi")).decode("latin-1"), cffi["ABI"])
+    # The emulated processors have pointers of 64 bits, as this one.
+    table = read(library.call("layout")).decode("latin-1")
+    try:
+        smoke_gate.check_layouts(table, library.prefix, cffi["ffi"], functions)
+    except smoke_gate.Wrong as error:
+        raise Failure(str(error)) from None
+    equal("error_take", library.call("error_take", 0), 0)
 
 
 def main(path: str) -> int:
@@ -134,14 +98,21 @@ def main(path: str) -> int:
         library = checks.unpack(wheel, Path(folder))
         system = MacOS if tag.startswith("macosx") else Windows
         machines = system.open(library, TAGS[tag])
-        abi = checks.expected_abi(library)
+        cffi = runpy.run_path(str(library.parents[1] / "_ffi.py"))
+    calls = runpy.run_path(str(FUNCTIONS))["check"] if FUNCTIONS.is_file() else None
+
+    def check(api: Library) -> None:
+        check_gate(api, cffi)
+        if calls:
+            calls(api, cffi["ABI"])
+
     for architecture, machine in machines.items():
-        api = Library(machine)
+        api = Library(machine, cffi["PREFIX"])
         try:
-            check(api, abi)
+            check(api)
             # What is made once and kept is there now.
             blocks = len(machine.blocks)
-            check(api, abi)
+            check(api)
             equal("blocks of memory after a second round", len(machine.blocks), blocks)
         except Failure as failure:
             raise Failure(f"{architecture}: {failure}") from None
