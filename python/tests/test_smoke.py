@@ -4,15 +4,16 @@ import json
 import re
 import shutil
 import signal
+import sys
 import time
 import zipfile
 
 import pytest
-from conftest import PACKAGE, ROOT, xtask
+from conftest import HELPERS, PACKAGE, ROOT, clean_environment, named_interpreter, run, xtask
 
 import process
 import roots
-from runners import protocol
+from runners import checks, protocol
 
 # What runs foreign wheels, by the target's short name. Each is of another kind.
 FOREIGN = [
@@ -52,9 +53,9 @@ def library_in(wheel):
         return name, archive.read(name)
 
 
-def broken(wheel, folder, library):
-    """A copy of a wheel, under its name, with other bytes for its library."""
-    name, _ = library_in(wheel)
+def broken(wheel, folder, library, name=None):
+    """A copy of a wheel, under its name, with other bytes for its library, or a file of it."""
+    name = name or library_in(wheel)[0]
     folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(wheel) as source:
         with zipfile.ZipFile(folder / wheel.name, "w", zipfile.ZIP_DEFLATED) as copy:
@@ -206,6 +207,97 @@ def test_a_root_is_made_once_and_again_for_another_recipe(tmp_path, monkeypatch)
         roots.cached("name", "c", fail)
     assert (roots.cached("name", "b", make) / "file").read_text() == "2"
     assert sorted(path.name for path in roots.ROOTS.iterdir()) == ["name", "name.lock"]
+
+
+# ---- What every library must pass ------------------------------------------------------------
+
+# What takes the place of what in _ffi.py, and what is said of it.
+CHANGES = {
+    "nothing": ("", "", f"{PACKAGE} .* runs on "),
+    "fingerprint": (r"ABI = '\w+'", "ABI = '0123456789abcdef'", "is stale: its ABI is "),
+    "missing function": ("(?<=pyrust_)hello'", "hellp'", "lacks a function .*pyrust_hellp"),
+    "undeclared function": (
+        r"b'[^']*pyrust_hello',0,", "", "exports hello_pyrust_hello, which the header does not"
+    ),
+    "order of fields": (
+        r"bytes'(,b'[^']*)lines'", r"lines'\1bytes'",
+        "has `struct Tally .*`, _ffi.py has `struct Tally .* lines:0:8 bytes:8:8 ",
+    ),
+    "value": ("(?<=Encoding_Binary',)2", "3", "has `enum .*`, _ffi.py has `enum .*Binary=3"),
+    "struct": ("pyrust_Tally'", "pyrust_Talle'", "has `struct Tally .*`, which _ffi.py does not"),
+    "no fingerprint": (r"ABI = '\w+'", "ABI = ''", f"{PACKAGE} .* runs on "),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["2.7", "3.13", "pypy3"])
+def installed(request, wheel, tmp_path_factory):
+    """An environment with the package, and the path of its _ffi.py."""
+    interpreter = named_interpreter(request.config, request.param)
+    environment = interpreter.environment(tmp_path_factory.mktemp("installed") / "venv")
+    environment.pip("install", "--no-compile", wheel)
+    (ffi,) = environment.folder.glob(f"**/{PACKAGE}/_ffi.py")
+    return environment, ffi
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_every_library_must_pass(installed, change):
+    environment, ffi = installed
+    pattern, new, expected = CHANGES[change]
+    before = ffi.read_text()
+    after, count = re.subn(pattern, new, before)
+    assert count
+    ffi.write_text(after)
+    try:
+        text = run(
+            *(environment.python, HELPERS / "smoke_gate.py", PACKAGE),
+            cwd=environment.folder,
+            env=clean_environment(PYTHONDONTWRITEBYTECODE="1"),
+            fails=" runs on " not in expected,
+        )
+    finally:
+        ffi.write_text(before)
+    assert re.search(expected, text), text
+    assert "Traceback" not in text
+
+
+def test_the_c_program_for_any_library(wheel, tmp_path, monkeypatch):
+    """It finds every function, and cannot be linked where one is missing."""
+    monkeypatch.setattr(checks, "PROGRAM", tmp_path / "none.c")
+    library = checks.unpack(wheel, tmp_path / "wheel")
+    program = checks.compile_program("x86_64-linux-gnu.2.17", library, tmp_path)
+    environment = clean_environment(LD_LIBRARY_PATH=str(library.parent))
+    checks.check_program(run(program, cwd=tmp_path, env=environment), library)
+
+    library.write_bytes(wrong_fingerprint(library.read_bytes()))
+    with pytest.raises(process.Failure, match="has the ABI 0123456789abcdef, _ffi.py expects"):
+        checks.check_program(run(program, cwd=tmp_path, env=environment), library)
+
+    (tmp_path / "library.c").write_text(
+        f"char *{PACKAGE}_abi(void) {{ return 0; }}\n"
+        f"char *{PACKAGE}_error_take(void *kind) {{ return kind; }}\n"
+    )
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu.2.17", "-shared"]
+    run(*zig, "library.c", "-o", library, cwd=tmp_path)
+    with pytest.raises(process.Failure, match=f"undefined symbol: {PACKAGE}_text_free"):
+        checks.compile_program("x86_64-linux-gnu.2.17", library, tmp_path)
+
+
+@pytest.mark.slow
+def test_any_library_on_an_emulated_processor(tmp_path, monkeypatch, capsys):
+    emulator = pytest.importorskip("runners.emulator")
+    monkeypatch.setattr(emulator, "FUNCTIONS", tmp_path / "none.py")
+    wheel = find_wheel("macosx_arm64")
+    assert emulator.main(str(wheel)) == 1
+    assert capsys.readouterr().out.startswith(f"{protocol.FUNCTIONS_ONLY}\tarm64 slice")
+    name = f"{PACKAGE}/_ffi.py"
+    with zipfile.ZipFile(wheel) as archive:
+        before = archive.read(name).decode()
+    for change in ["fingerprint", "order of fields", "value", "struct"]:
+        pattern, new, expected = CHANGES[change]
+        after = re.sub(pattern, new, before).encode()
+        expected = "the ABI: " if change == "fingerprint" else expected
+        with pytest.raises(process.Failure, match=expected):
+            emulator.main(str(broken(wheel, tmp_path / change, after, name)))
 
 
 @pytest.mark.slow
