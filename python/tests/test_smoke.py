@@ -268,6 +268,16 @@ def test_the_c_program_for_any_library(wheel, tmp_path, monkeypatch):
     environment = clean_environment(LD_LIBRARY_PATH=str(library.parent))
     checks.check_program(run(program, cwd=tmp_path, env=environment), library)
 
+    ffi = library.parents[1] / "_ffi.py"
+    text = ffi.read_text()
+    ffi.write_text(re.sub(r"ABI = '\w+'", "ABI = ''", text))  # as of a library that is not Rust's
+    program = checks.compile_program("x86_64-linux-gnu.2.17", library, tmp_path)
+    printed = run(program, cwd=tmp_path, env=environment)
+    assert re.fullmatch(r"\d+ functions were found\n", printed)
+    checks.check_program(printed, library)
+
+    ffi.write_text(text)
+    program = checks.compile_program("x86_64-linux-gnu.2.17", library, tmp_path)
     library.write_bytes(wrong_fingerprint(library.read_bytes()))
     with pytest.raises(process.Failure, match="has the ABI 0123456789abcdef, _ffi.py expects"):
         checks.check_program(run(program, cwd=tmp_path, env=environment), library)

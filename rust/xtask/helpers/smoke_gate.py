@@ -84,7 +84,9 @@ def check(module):
 
 
 def main():
-    (module,) = sys.argv[1:]
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    module = sys.argv[1]
     try:
         version = check(module)
     except (ImportError, Wrong) as error:
