@@ -207,26 +207,16 @@ def failing_cargo(tmp_path):
     return Cargo(tmp_path / "failing cargo", works=False)
 
 
-class Project:
-    """A copy of the working tree, or of another such copy, without what builds left in it."""
+class Tree:
+    """A project in a folder. `package`: the name of its Python package."""
 
-    def __init__(self, folder, root=ROOT):
+    def __init__(self, folder, package):
         self.root = folder
-        shutil.copytree(
-            root,
-            folder,
-            ignore=lambda path, names: [
-                name
-                for name in names
-                if name in {".git", ".roots", ".venv", "target", "build", "dist", "__pycache__"}
-                or name.endswith((".egg-info", ".so", ".dylib", ".dll", ".so.json"))
-            ],
-        )
         self.python = folder / "python"
-        self.lib = self.python / PACKAGE / "lib"
+        self.lib = self.python / package / "lib"
         self.source = folder / "rust/src/lib.rs"
-        self.library = self.lib / f"lib{PACKAGE}.so"
-        self.stamp = self.lib / f"lib{PACKAGE}.so.json"
+        self.library = self.lib / f"lib{package}.so"
+        self.stamp = self.lib / f"lib{package}.so.json"
 
     def edit(self, path, old, new):
         text = path.read_text()
@@ -242,6 +232,23 @@ class Project:
         self.output = self.setup("bdist_wheel", **options)
         (wheel,) = (self.python / "dist").iterdir()
         return wheel
+
+
+class Project(Tree):
+    """A copy of the working tree, or of another such copy, without what builds left in it."""
+
+    def __init__(self, folder, root=ROOT):
+        shutil.copytree(
+            root,
+            folder,
+            ignore=lambda path, names: [
+                name
+                for name in names
+                if name in {".git", ".roots", ".venv", "target", "build", "dist", "__pycache__"}
+                or name.endswith((".egg-info", ".so", ".dylib", ".dll", ".so.json"))
+            ],
+        )
+        super().__init__(folder, PACKAGE)
 
 
 # The Rust that CARGO and RUSTC name, as for make: `cargo` on PATH may be another one, or rustup

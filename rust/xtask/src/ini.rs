@@ -26,7 +26,7 @@ impl Ini {
         let mut indent = 0;
         for (line, number) in text.split('\n').zip(1..) {
             let value = line.trim();
-            let place = || format!("line {number} is `{value}`");
+            let place = || format!("line {number} is {value:?}");
             let open = section.and_then(|it| sections.get_mut(it)?.get_mut(option.as_ref()?));
             let is_comment = value.starts_with(['#', ';']);
             if is_comment || value.is_empty() {
@@ -52,8 +52,10 @@ impl Ini {
                 continue;
             }
             let options = section.and_then(|it| sections.get_mut(it));
-            let options = options
-                .with_context(|| format!("File contains no section headers: {}", place()))?;
+            let options = options.with_context(|| {
+                let place = place();
+                format!("File contains no section headers: {place}; write [metadata] above it")
+            })?;
             let Some((name, value)) = value.split_once(['=', ':']) else {
                 bail!("{}, which has no `=`", place());
             };
@@ -114,9 +116,9 @@ mod tests {
         let said = |text| Ini::parse(text).unwrap_err().to_string();
         assert_eq!(
             said("\nname = a\n"),
-            "File contains no section headers: line 2 is `name = a`"
+            "File contains no section headers: line 2 is \"name = a\"; write [metadata] above it"
         );
-        assert_eq!(said("[a]\n[a]\n"), "line 2 is `[a]`, for the second time");
+        assert_eq!(said("[a]\n[a]\n"), "line 2 is \"[a]\", for the second time");
     }
 
     #[test]

@@ -80,8 +80,13 @@ impl Project {
         let (distribution, module) = names(&settings)?;
         let rust = root.join("rust");
         let path = rust.join("Cargo.toml");
-        let text = read(&path).context("the project needs a Rust crate in rust/")?;
-        let manifest: Manifest = toml::from_str(&text)
+        ensure!(
+            path.is_file(),
+            "there is no {}: this tool builds the crate in rust/. A library that another command \
+             builds is packed by `python setup.py bdist_wheel` in python/",
+            path.display()
+        );
+        let manifest: Manifest = toml::from_str(&read(&path)?)
             .with_context(|| format!("{} is not a package's manifest", path.display()))?;
         let Package { name, version } = manifest.package;
         let library = manifest.lib.name.unwrap_or(name.replace('-', "_"));

@@ -37,7 +37,10 @@ pub fn context(project: &Project) -> Result<Context> {
     let module = &project.module;
     let settings = &project.settings;
     let pyproject = fs::read_to_string(project.python.join("pyproject.toml")).unwrap_or_default();
-    let licences = listed(settings.get("metadata", "license_files"));
+    let mut licences = listed(settings.get("metadata", "license_files"));
+    if licences.is_empty() {
+        licences.push("LICENSE"); // which setup.py packs in any case
+    }
     let mut info: BTreeSet<String> = ["METADATA", "RECORD", "WHEEL", "top_level.txt"]
         .map(str::to_owned)
         .into();

@@ -1,0 +1,180 @@
+"""A small project of another author's, with the kit of this one: a crate of two functions, one of
+which can fail, and a package of three lines."""
+
+import re
+import shutil
+
+from conftest import HELPERS, PACKAGE, ROOT, Tree
+
+SETTINGS = """\
+[metadata]
+name = {distribution}
+description = Halves numbers
+long_description_content_type = text/markdown
+license = {licence}
+license_files = {licences}
+
+[options]
+packages = {module}
+python_requires = >=2.7
+install_requires =
+    cffi>=1.15.1; platform_python_implementation != "PyPy"
+"""
+
+BUILD_SYSTEM = """\
+[build-system]
+requires = ["setuptools>=44", "wheel; python_version < '3.8'"]
+build-backend = "setuptools.build_meta"
+"""
+
+MODULE = '''\
+"""Halves numbers."""
+from ._native import check, lib, text_out
+def halve(n): return check(lib.{prefix}_halve(n), -1), text_out(lib.{prefix}_name_new())
+'''
+
+MANIFEST = """\
+[package]
+name = "{crate}"
+version = "1.2.0-rc.3"
+edition = "2021"
+rust-version = "1.63"
+license = "{licence}"
+
+[lib]
+{lib}crate-type = ["cdylib"]
+
+[profile.release]
+strip = "symbols"
+panic = "unwind"
+
+[workspace]
+"""
+
+LOCK = """\
+version = 3
+
+[[package]]
+name = "{crate}"
+version = "1.2.0-rc.3"
+"""
+
+SOURCE = """\
+//! Halves numbers.
+
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+mod ffi;
+
+use ffi::{{export, Error, OwnedText}};
+
+export! {{
+    /// Half of an even number.
+    ///
+    /// @return the half, or -1 on an error: of kind `Argument` for an odd number.
+    fn {prefix}_halve(number: u32) -> i64 {{
+        match number % 2 {{
+            0 => Ok(i64::from(number / 2)),
+            _ => Err(Error::argument("the number is odd")),
+        }}
+    }}
+
+    /// The name of the crate.
+    ///
+    /// @return UTF-8, to be freed with `{prefix}_text_free`; NULL on an error.
+    fn {prefix}_name_new() -> OwnedText {{
+        OwnedText::new(env!("CARGO_PKG_NAME"))
+    }}
+}}
+"""
+
+BINDINGS = """\
+language = "C"
+style = "both"
+usize_is_size_t = true
+documentation_style = "c99"
+documentation_length = "full"
+
+[export]
+prefix = "{prefix}_"
+renaming_overrides_prefixing = true
+
+[enum]
+prefix_with_name = true
+"""
+
+SMOKE = """\
+import platform
+import {module}
+assert {module}.halve(8) == (4, u"{crate}")
+print("halve runs on %s %s" % (platform.python_implementation(), platform.python_version()))
+"""
+
+
+def make(folder, distribution, module, crate, lib=None, licences=("LICENSE",), licence="MIT"):
+    """Writes the project into a new folder. crate: the name of cargo's package; lib: that of its
+    library, where it has a name of its own."""
+    names = dict(
+        distribution=distribution,
+        module=module,
+        crate=crate,
+        prefix=lib or crate.replace("-", "_"),
+        lib=f'name = "{lib}"\n' if lib else "",
+        licences=", ".join(licences),
+        licence=licence,
+    )
+    files = {
+        ".gitignore": "build/\ndist/\ntarget/\n*.egg-info/\n*.so\n*.so.json\n",
+        "python/setup.cfg": SETTINGS,
+        "python/pyproject.toml": BUILD_SYSTEM,
+        "python/README.md": "# {distribution}\n\nHalves numbers.\n",
+        f"python/{module}/__init__.py": MODULE,
+        "rust/Cargo.toml": MANIFEST,
+        "rust/Cargo.lock": LOCK,
+        "rust/cbindgen.toml": BINDINGS,
+        "rust/src/lib.rs": SOURCE,
+        "scripts/smoke.py": SMOKE,
+    }
+    files.update({f"python/{name}": f"{name}: do as you like.\n" for name in licences})
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.format(**names), "utf-8")
+    copy_kit(folder, names)
+    return Tree(folder, module)
+
+
+def copy_kit(folder, names):
+    for name in ["setup.py", "build_library.py", "platform_tag.py", "sources.py"]:
+        shutil.copy(ROOT / "python" / name, folder / "python")
+    package = folder / "python" / names["module"]
+    (package / "lib").mkdir()
+    shutil.copy(ROOT / "python" / PACKAGE / "lib/README.md", package / "lib")
+    for path in (ROOT / "python" / PACKAGE).glob("_[a-z]*.py"):
+        if path.name != "_ffi.py":
+            shutil.copy(path, package)
+    shutil.copy(ROOT / "rust/src/ffi.rs", folder / "rust/src")
+    shutil.copytree(ROOT / "rust/src/ffi", folder / "rust/src/ffi")
+    settings = (ROOT / "rust/.cargo/config.toml").read_text()
+    (folder / "rust/.cargo").mkdir()
+    (folder / "rust/.cargo/config.toml").write_text(
+        settings.replace(f"lib{PACKAGE}.", f"lib{names['module']}.")
+    )
+    # To go when the loader takes its names from _ffi.py.
+    rename_loader(package / "_native.py", names)
+    # To go when the tool brings these along.
+    for name in ["ci", "docker", HELPERS.relative_to(ROOT), "rust/xtask/src"]:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+
+
+def rename_loader(path, names):
+    text = path.read_text()
+    symbols = rf"(?<=\blib\.){PACKAGE}(?=_)|\b{PACKAGE}(?=\.abi=|_ErrorKind)"
+    text = re.sub(symbols, names["prefix"], text)
+    path.write_text(
+        text.replace(PACKAGE, names["module"])
+        .replace(PACKAGE.upper(), names["module"].upper())
+        .replace(PACKAGE.replace("_", "-"), names["distribution"])
+    )
