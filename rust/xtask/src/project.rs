@@ -241,14 +241,14 @@ impl Project {
     /// The Python program of that name in `helpers/`, run by `.venv`'s Python.
     pub fn helper(&self, name: &str) -> Result<Command> {
         let mut command = self.command(self.tool("python")?)?;
-        command.arg(self.helper_path(name));
+        command.arg(self.helper_path(name)?);
         Ok(command)
     }
 
     /// The file of that helper.
-    pub fn helper_path(&self, name: &str) -> PathBuf {
+    pub fn helper_path(&self, name: &str) -> Result<PathBuf> {
         let helpers = self.root.join("rust/xtask/helpers");
-        helpers.join(name).with_extension("py")
+        Ok(helpers.join(name).with_extension("py"))
     }
 
     /// The author's test of the package's public API, where there is one.

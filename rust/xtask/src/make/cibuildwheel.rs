@@ -44,7 +44,7 @@ pub fn wheel(
     let scripts = root.join("scripts");
     fs::create_dir_all(&scripts)?;
     fs::copy(
-        project.helper_path("smoke_gate"),
+        project.helper_path("smoke_gate")?,
         scripts.join("smoke_gate.py"),
     )?;
     let mut test = format!(

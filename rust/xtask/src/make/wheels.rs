@@ -262,7 +262,7 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
     let mut command = project.command(&python)?;
     command
         .current_dir(folder)
-        .arg(project.helper_path("smoke_gate"))
+        .arg(project.helper_path("smoke_gate")?)
         .arg(&project.module)
         .env("PYTHONPATH", &installed);
     run::run_to(&mut command, log, Some(&out))?;
