@@ -45,8 +45,7 @@ endif
 XTASK := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
 BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
 RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
-HELPERS := rust/xtask/helpers
-PYTHON_FILES := python scripts $(HELPERS)
+PYTHON_FILES := python scripts rust/xtask/helpers
 
 ##@ Use
 
@@ -98,7 +97,7 @@ matrix: venv ## Print the CI jobs for TARGETS as JSON; in GitHub Actions, also w
 
 .PHONY: reproduce
 reproduce: sdist wheels ## Build TARGETS and the sdist in a second clone, and compare the bytes
-	$(BIN)/python $(HELPERS)/reproduce.py $(if $(BACKEND),--backend $(BACKEND)) $(TARGETS)
+	$(XTASK) reproduce $(BACKEND_OPTION) $(TARGETS)
 
 ##@ Develop
 
@@ -174,7 +173,7 @@ check-tag: venv ## List what prevents a release (TAG=v1.2.3; REPOSITORY=pypi: al
 
 .PHONY: rehearse
 rehearse: venv ## Upload dist/ to an index on this machine, and install from it on every Python
-	$(BIN)/python $(HELPERS)/rehearse.py $(if $(JOBS),--jobs $(JOBS))
+	$(XTASK) rehearse $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: gather
 gather: venv ## Audit dist/ as a release, and write SHA256SUMS, notes and SBOMs to build/release
@@ -187,7 +186,7 @@ checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256
 .PHONY: publish
 publish: venv ## Upload dist/, which must be a release (REPOSITORY=testpypi, pypi or a URL; DRY_RUN=1)
 	$(XTASK) audit --release
-	$(BIN)/python $(HELPERS)/publish.py $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
+	$(XTASK) publish $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
 
 .PHONY: github-release
 github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.2.3; needs gh)
@@ -195,7 +194,7 @@ github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.
 
 .PHONY: verify-release
 verify-release: venv ## Build a released VERSION again from its tag, and compare the bytes (REPOSITORY=pypi; TARGETS)
-	$(BIN)/python $(HELPERS)/reproduce.py --release "$$VERSION" --repository "$${REPOSITORY:-pypi}" $(TARGETS)
+	$(XTASK) verify-release --repository "$${REPOSITORY:-pypi}" -- "$$VERSION" $(TARGETS)
 
 ##@ Maintain
 

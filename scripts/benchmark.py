@@ -24,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "rust/xtask/helpers"))
+os.chdir(ROOT)  # around it the helpers find the project
 
 import process  # noqa: E402
 import project  # noqa: E402

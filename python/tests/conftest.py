@@ -17,9 +17,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HELPERS = ROOT / "rust/xtask/helpers"
 sys.path.insert(0, str(HELPERS))
+started_in = os.getcwd()
+os.chdir(ROOT)  # Around it the helpers find the project, when they are first imported.
 
 import interpreters  # noqa: E402
+import roots  # noqa: E402, F401
 from interpreters import EXPECTED, EXTRA  # noqa: E402
+
+os.chdir(started_in)
 
 PACKAGE = "hello_pyrust"
 BIN = Path(sys.executable).parent

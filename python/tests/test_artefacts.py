@@ -99,9 +99,7 @@ def test_two_clones_give_the_same_bytes(tmp_path):
 
 
 def reproduce(project, **options):
-    return run(
-        BIN / "python", "rust/xtask/helpers/reproduce.py", "host", cwd=project.root, **options
-    )
+    return xtask(project, "reproduce", "host", **options)
 
 
 def test_what_is_not_committed_cannot_be_reproduced(project):

@@ -41,8 +41,7 @@ def without_git(folder):
 
 
 def reproduce(project, **options):
-    script = project.root / "rust/xtask/helpers/reproduce.py"
-    return run(BIN / "python", script, "host", cwd=project.root, fails=True, **options)
+    return xtask(project, "reproduce", "host", fails=True, **options)
 
 
 def test_git_says_what_belongs_in_the_sdist(project, stray):

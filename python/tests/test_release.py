@@ -17,8 +17,8 @@ from types import new_class
 
 import pytest
 from conftest import (
-    BIN,
     CARGO,
+    HELPERS,
     HOST_PLATFORM,
     PACKAGE,
     ROOT,
@@ -65,10 +65,8 @@ def changelog(project, text):
 def one_target(project):
     """Leaves the table of targets with this machine's row."""
     path = project.root / "ci/targets.toml"
-    head, *rows = re.split(r"(?m)^(?=\[\[)", path.read_text())
-    own = f'"manylinux_2_17_{os.uname().machine}"'
-    kept = [row for row in rows if own in row or not row.startswith("[[target]]")]
-    path.write_text(head + "".join(kept))
+    own = f'only = ["manylinux_2_17_{os.uname().machine}"]'
+    path.write_text(f"{own}\n{path.read_text()}")
 
 
 # ---- One version ----------------------------------------------------------------------------
@@ -223,9 +221,8 @@ def shelf(project, wheel, sdist):
     shutil.copy(wheel, project.dist / other)
 
     def publish(repository, *words, env=None, fails=False):
-        script = project.root / "rust/xtask/helpers/publish.py"
-        return run(sys.executable, script, *words, repository, cwd=project.root, env=env,
-                   fails=fails)  # fmt: skip
+        words = [sys.executable, HELPERS / "publish.py", *words, repository]
+        return run(*words, cwd=project.root, env=env, fails=fails)
 
     project.publish = publish
     return project
@@ -262,9 +259,9 @@ def test_an_upload_that_stopped_goes_on(shelf, sdist, tmp_path):
 def test_a_killed_upload_goes_on(shelf, tmp_path):
     with index.Server(tmp_path / "index") as server:
         env = server_environment(server)
-        command = [sys.executable, shelf.root / "rust/xtask/helpers/publish.py", server.url]
-        null = subprocess.DEVNULL
-        process = subprocess.Popen(command, env=env, start_new_session=True, stdout=null)
+        command = [sys.executable, HELPERS / "publish.py", server.url]
+        options = dict(cwd=shelf.root, start_new_session=True, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, env=env, **options)
         deadline = time.monotonic() + 60
         while not there(server) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -319,9 +316,10 @@ def test_an_interrupted_upload_says_what_to_do(shelf):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
         url = "http://{}:{}".format(*silent.getsockname())
-        command = [sys.executable, shelf.root / "rust/xtask/helpers/publish.py", url]
+        command = [sys.executable, HELPERS / "publish.py", url]
         env = clean_environment(no_proxy="127.0.0.1", NO_PROXY="127.0.0.1")
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
+        options = dict(cwd=shelf.root, stderr=subprocess.PIPE, text=True)
+        with subprocess.Popen(command, env=env, **options) as process:
             connection, _ = silent.accept()  # closed, it would be an error of the index
             with connection:
                 process.send_signal(signal.SIGINT)
@@ -556,7 +554,7 @@ def few_pythons(tmp_path, request):
 
 def rehearsal(project):
     link_tools(project)
-    return [BIN / "python", project.root / "rust/xtask/helpers/rehearse.py"]
+    return [ROOT / "rust/xtask/target/debug/xtask", "rehearse"]
 
 
 @pytest.mark.slow
@@ -582,6 +580,7 @@ def test_an_interrupted_rehearsal_leaves_nothing(shelf, few_pythons, tmp_path):
     for number in [signal.SIGTERM, signal.SIGINT, signal.SIGKILL]:
         with subprocess.Popen(
             command,
+            cwd=shelf.root,
             env=few_pythons,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

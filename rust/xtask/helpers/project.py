@@ -1,14 +1,28 @@
-"""The project that the helpers serve: its folder, its names and its repository."""
+"""The project that the helpers serve, which is the one around the working directory: its folder,
+its names and its repository."""
 
+import configparser
 import os
 import sys
 from pathlib import Path
 
 from process import ask
 
-ROOT = Path(__file__).resolve().parents[3]
-PACKAGE = "hello_pyrust"
-NAME = PACKAGE.replace("_", "-")  # what an index calls it
+
+def find() -> Path:
+    """The folder of the project; ends the run where there is none."""
+    here = Path.cwd()
+    for folder in [here, *here.parents]:
+        if (folder / "python/setup.cfg").is_file():
+            return folder
+    sys.exit(f"error: {here} is not in a project: no folder above it contains python/setup.cfg")
+
+
+ROOT = find()
+SETTINGS = configparser.RawConfigParser()
+SETTINGS.read(ROOT / "python/setup.cfg", encoding="utf-8")
+PACKAGE = SETTINGS.get("options", "packages").replace(",", " ").split()[0]  # what a program imports
+NAME = SETTINGS.get("metadata", "name")  # what an index calls it
 
 
 def git(*words: str) -> str:

@@ -1,6 +1,6 @@
 """Uploads dist/ to an index of packages.
 
-    publish.py [--dry-run] REPOSITORY
+    publish [--dry-run] REPOSITORY
 
 REPOSITORY is `pypi`, `testpypi`, or the address of another index that takes uploads. twine
 asks for the token, or takes it from TWINE_PASSWORD, a keyring or ~/.pypirc
@@ -112,7 +112,7 @@ def upload(repository: str, paths: Sequence[Path]) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser("publish", description=__doc__.split("\n\n")[0])
     parser.add_argument("repository", help="pypi, testpypi, or an address")
     parser.add_argument("--dry-run", action="store_true", help="upload nothing")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """Rehearses a release: uploads dist/ to an index on this machine, as `make publish` does, and
 installs it from there by its name, as users do.
 
-    rehearse.py [--jobs N]
+    rehearse [--jobs N]
 
 Every Python of the machine installs the wheel with the newest pip that it has, and with uv;
 builds the sdist with cargo, which may use no network; and, where it is old enough, installs
@@ -70,7 +70,7 @@ class Rehearsal:
     def environment(self, cargo: interpreters.Cargo, **changes: str) -> dict[str, str]:
         """An environment in which pip finds the rehearsal's index and nothing else, and cargo
         writes down that it was called."""
-        foreign = "PIP|UV|CARGO|SOURCE_DATE|HELLO_PYRUST|RUSTFLAGS"
+        foreign = f"PIP|UV|CARGO|SOURCE_DATE|{project.PACKAGE.upper()}|RUSTFLAGS"
         kept = {
             name: value
             for name, value in process.environment().items()
@@ -315,7 +315,7 @@ def files() -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser("rehearse", description=__doc__.split("\n\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Pythons at a time")
     options = parser.parse_args()
     if os.name == "nt":

@@ -1,17 +1,14 @@
 """Builds a commit in another clone and otherwise than here, and compares what comes of it, byte
-by byte, with dist/, or with what an index has.
+by byte, with dist/.
 
-    reproduce.py [--backend B] TARGET…
-    reproduce.py --release VERSION --repository REPOSITORY [--backend B] TARGET…
+    reproduce [--backend B] TARGET…
 
 The other clone has another folder, other times, umask, time zone and number of jobs, and
-its own tools and caches of zig. With --release it is of the version's tag, and what REPOSITORY
-(pypi, testpypi or an address) has of the version is downloaded. Exit code 1 when a file differs.
+its own tools and caches of zig. Exit code 1 when a file differs.
 """
 
 import argparse
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +17,6 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import index
 import process
 import project
 from project import ROOT
@@ -29,7 +25,17 @@ LONG_AGO = 1_000_000_000  # seconds since 1970
 
 
 def build_elsewhere(clone: Path, targets: list[str], backend: str, tag: str | None = None) -> None:
-    """Clones the commit, or that of a tag, and builds the sdist and the targets' wheels there."""
+    """Clones the commit, or that of a tag, and builds the sdist and the targets' wheels there;
+    ends the run if that fails."""
+    try:
+        clone_and_build(clone, targets, backend, tag)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: the other clone was not built: {error.cmd[0]} failed, see above")
+    except OSError as error:
+        sys.exit(f"error: the other clone was not built: cannot run {error.filename}")
+
+
+def clone_and_build(clone: Path, targets: list[str], backend: str, tag: str | None) -> None:
     words = ["--branch", tag, "-c", "advice.detachedHead=false"] if tag else []
     subprocess.run(
         ["git", "clone", "--quiet", "--no-hardlinks", *words, ROOT, clone], check=True, umask=0o077
@@ -100,80 +106,33 @@ def compare(folder: Path, other: Path) -> int:
     return differ
 
 
-def download(version: str, repository: str, folder: Path) -> None:
-    """Downloads what an index has of a version of the project."""
-    with index.packages(repository, project.NAME, version) as (client, found):
-        if not found:
-            sys.exit(f"error: {repository} has no {project.NAME} {version}")
-        for package in found:
-            client.download_package(package, folder / package.filename)
+def finish(differ: int) -> None:
+    """Ends the run with an error where files differ."""
+    if differ:
+        sys.exit(f"error: {differ} of these differ: the members above are not reproducible")
 
 
-def compiler(wheel: Path) -> str | None:
-    """The version of Rust that a wheel's SBOM names."""
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if name.endswith(".cdx.json"):
-                components = json.loads(archive.read(name))["components"]
-                return next((c["version"] for c in components if c["name"] == "rust-std"), None)
-    return None
-
-
-def check_compiler(folder: Path) -> None:
-    """Ends the run when the wheels are another compiler's than the one here."""
-    rustc = os.environ.get("RUSTC", "rustc")
-    here = process.ask(rustc, "--version", cwd=ROOT / "rust").split()[1]
-    for wheel in filter(zipfile.is_zipfile, folder.glob("*.whl")):
-        used = compiler(wheel)
-        if used and used != here:
-            sys.exit(
-                f"error: {wheel.name} was built by Rust {used}, and this is Rust {here}: its bytes "
-                f"would differ. Install that one, and set RUSTUP_TOOLCHAIN={used}"
-            )
+def arguments(name: str, description: str) -> argparse.ArgumentParser:
+    """A parser of what is built."""
+    parser = argparse.ArgumentParser(name, description=description.split("\n\n")[0])
+    parser.add_argument("--backend", default="", help="what calls cargo, as in `make wheels`")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = arguments("reproduce", __doc__)
     parser.add_argument("targets", nargs="+", metavar="TARGET")
-    parser.add_argument("--backend", default="", help="what calls cargo, as in `make wheels`")
-    parser.add_argument("--release", metavar="VERSION", help="compare with a released version")
-    parser.add_argument("--repository", default="pypi", help="pypi, testpypi, or an address")
     options = parser.parse_args()
-    tag = None
-    if options.release is not None:
-        tag = f"v{options.release}"
-        if not options.release or not project.git("tag", "--list", tag):
-            sys.exit(f"error: there is no tag {tag}: give a VERSION, or `git fetch --tags`")
-    else:
-        # Whatever the user's own settings are for what git shows.
-        changed = project.git("status", "--porcelain", "--untracked-files=normal")
-        if changed:
-            sys.exit(
-                f"error: a clone has what is committed. Commit these, or stash them:\n{changed}"
-            )
+    # Whatever the user's own settings are for what git shows.
+    changed = project.git("status", "--porcelain", "--untracked-files=normal")
+    if changed:
+        sys.exit(f"error: a clone has what is committed. Commit these, or stash them:\n{changed}")
     with tempfile.TemporaryDirectory(prefix="reproduce ") as folder:
-        clone, dist = Path(folder, "another clone"), ROOT / "dist"
-        if tag:
-            dist = Path(folder, options.repository.replace("/", "_"))
-            dist.mkdir()
-            download(options.release, options.repository, dist)
-            check_compiler(dist)
-        try:
-            build_elsewhere(clone, options.targets, options.backend, tag)
-        except subprocess.CalledProcessError as error:
-            sys.exit(f"error: the other clone was not built: {error.cmd[0]} failed, see above")
-        except OSError as error:
-            sys.exit(f"error: the other clone was not built: cannot run {error.filename}")
-        commit = project.git("rev-parse", "--short", f"{tag or 'HEAD'}^{{commit}}")
-        both = f"{options.repository}, and a clone of {tag}," if tag else "two clones of"
-        print(f"{both} {commit}:")
-        differ = compare(dist, clone / "dist")
-        if tag:
-            for path in sorted(dist.iterdir()):
-                if not (clone / "dist" / path.name).exists():
-                    print(f"not compared: {path.name}: these TARGETS do not build it")
-    if differ:
-        sys.exit(f"error: {differ} of these differ: the members above are not reproducible")
+        clone = Path(folder, "another clone")
+        build_elsewhere(clone, options.targets, options.backend)
+        print(f"two clones of {project.git('rev-parse', '--short', 'HEAD')}:")
+        differ = compare(ROOT / "dist", clone / "dist")
+    finish(differ)
 
 
 if __name__ == "__main__":

@@ -232,8 +232,10 @@ PIP2 = "pip==20.3.4 --hash=sha256:217ae5161a0e08c0fb873858806e3478c9775caffce516
 
 
 def pinned(*projects: str) -> str:
-    """The lines of ci/requirements.txt for some projects, as text: versions and hashes."""
-    text = (ROOT / "ci/requirements.txt").read_text("utf-8")
+    """The lines of ci/requirements.txt for some projects, as text: versions and hashes. It is the
+    project's or, if there is none, the one that the tool brings."""
+    own, brought = (folder / "ci/requirements.txt" for folder in (ROOT, Path(__file__).parents[1]))
+    text = (own if own.is_file() else brought).read_text("utf-8")
     pattern = r"^(?:{})==(?:.*\\\n)*.*$".format("|".join(map(re.escape, projects)))
     return "\n".join(re.findall(pattern, text, re.MULTILINE))
 

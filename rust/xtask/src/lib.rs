@@ -3,6 +3,7 @@
 //! The arrows run one way: the verbs, how a wheel is made, the judge, facts, and what all of
 //! them stand on. The judge needs no project.
 
+mod data;
 pub mod facts;
 mod files;
 mod ini;

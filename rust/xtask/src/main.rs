@@ -46,6 +46,18 @@ enum Verb {
     Gather,
     /// Pack the source distribution into dist/
     Sdist(verbs::sdist::Options),
+    /// Build the commit again in a second clone, and compare the bytes with dist/
+    #[command(disable_help_flag = true)]
+    Reproduce(verbs::python::Words),
+    /// Upload dist/ to an index on this machine, and install from it on every Python
+    #[command(disable_help_flag = true)]
+    Rehearse(verbs::python::Words),
+    /// Upload dist/ to an index
+    #[command(disable_help_flag = true)]
+    Publish(verbs::python::Words),
+    /// Build a released version again from its tag, and compare the bytes
+    #[command(disable_help_flag = true)]
+    VerifyRelease(verbs::python::Words),
 }
 
 fn dispatch(verb: &Verb) -> Result<()> {
@@ -65,6 +77,10 @@ fn dispatch(verb: &Verb) -> Result<()> {
         Verb::CheckTag(tag) => verbs::release::check_tag(&project, tag),
         Verb::Gather => verbs::release::gather(&project),
         Verb::Sdist(options) => verbs::sdist::run(&project, options),
+        Verb::Reproduce(words) => verbs::python::run(project, "reproduce", words),
+        Verb::Rehearse(words) => verbs::python::run(project, "rehearse", words),
+        Verb::Publish(words) => verbs::python::run(project, "publish", words),
+        Verb::VerifyRelease(words) => verbs::python::run(project, "verify_release", words),
     }
 }
 

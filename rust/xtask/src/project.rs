@@ -13,6 +13,7 @@ use anyhow::{ensure, Context, Result};
 use pep440_rs::Version;
 use serde::Deserialize;
 
+use crate::data;
 use crate::files::{self, read, remove_scratch};
 use crate::ini::Ini;
 use crate::name;
@@ -247,13 +248,27 @@ impl Project {
 
     /// The file of that helper.
     pub fn helper_path(&self, name: &str) -> Result<PathBuf> {
-        let helpers = self.root.join("rust/xtask/helpers");
+        let helpers = self.brought("helpers")?;
         Ok(helpers.join(name).with_extension("py"))
     }
 
     /// The author's test of the package's public API, where there is one.
     pub fn smoke_test(&self) -> Option<PathBuf> {
         Some(self.root.join("scripts/smoke.py")).filter(|path| path.is_file())
+    }
+
+    /// A file or folder that the tool brings.
+    pub fn brought(&self, name: &str) -> Result<PathBuf> {
+        Ok(data::unpacked(&self.root.join("build"))?.join(name))
+    }
+
+    /// The project's file of that name or, if there is none, the one that the tool brings.
+    pub fn or_brought(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        match path.is_file() {
+            true => Ok(path),
+            false => self.brought(name),
+        }
     }
 
     /// The date of what is packed, in seconds since 1970: SOURCE_DATE_EPOCH, else the time of

@@ -7,6 +7,7 @@ pub mod header;
 pub mod image;
 pub mod lib;
 pub mod matrix;
+pub mod python;
 pub mod release;
 pub mod rules;
 pub mod sdist;

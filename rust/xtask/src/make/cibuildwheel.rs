@@ -27,6 +27,11 @@ pub fn image(project: &Project, target: &Target) -> Result<Option<String>> {
     image.map(Some).with_context(|| no_image(target))
 }
 
+/// cibuildwheel's settings: the project's, else the tool's.
+pub fn configuration(project: &Project) -> Result<PathBuf> {
+    project.or_brought("ci/cibuildwheel.toml")
+}
+
 /// A wheel of the sdist's tree and the library, as cibuildwheel packs and repairs it, run on
 /// every Python that it offers for the platform; CIBW_BUILD and CIBW_SKIP choose among them.
 pub fn wheel(
@@ -79,7 +84,7 @@ pub fn wheel(
     command
         .current_dir(&root)
         .args(["--platform", platform, "--archs", &machine, "--config-file"])
-        .arg(project.root.join("ci/cibuildwheel.toml"))
+        .arg(configuration(project)?)
         .arg("--output-dir")
         .arg(&wheelhouse)
         .arg("python")

@@ -23,6 +23,8 @@ pub struct Run<'a> {
     pub tree: &'a Path,
     pub progress: &'a Progress,
     pub judging: &'a judge::Context,
+    /// The digest of this program.
+    pub program: &'a str,
 }
 
 /// A wheel of the sdist's tree and the library, with the tag that setup.py reads from it.

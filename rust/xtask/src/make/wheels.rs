@@ -158,27 +158,19 @@ fn inputs(run: &Run, target: &Target, library: &Path) -> Result<String> {
     inputs.text(&format!("{:?}", run.builder.backend_for(target)));
     inputs.text(&run.builder.rustc(target)?);
     if run.builder.backend_for(target) == Backend::Cibuildwheel {
-        inputs.path(&run.project.root.join("ci/cibuildwheel.toml"))?;
+        inputs.path(&cibuildwheel::configuration(run.project)?)?;
         inputs.text(&format!("{:?}", cibuildwheel::image(run.project, target)?));
         for name in ["CIBW_BUILD", "CIBW_SKIP"] {
             inputs.text(&format!("{:?}", env::var_os(name)));
         }
     }
     inputs.text(&sha256(run.sdist)?);
-    for path in [
-        "rust/xtask/src",
-        "rust/xtask/helpers/auditwheel_for.py",
-        "rust/xtask/helpers/delocate_wheel.py",
-        "rust/xtask/helpers/smoke_gate.py",
-        "ci/platforms.toml",
-        "ci/requirements.txt",
-    ] {
-        inputs.path(&run.project.root.join(path))?;
-    }
+    inputs.text(run.program);
     match run.project.smoke_test() {
         Some(path) => inputs.path(&path)?,
         None => inputs.text("no smoke test"),
     }
+    inputs.path(&run.project.or_brought("ci/requirements.txt")?)?;
     Ok(inputs.digest())
 }
 

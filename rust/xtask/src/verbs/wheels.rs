@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::data;
 use crate::files;
 use crate::make::library::Builder;
 use crate::make::pack::Run;
@@ -43,6 +44,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         tree: &tree,
         progress: &progress,
         judging: &super::audit::context(project)?,
+        program: &data::program()?,
     };
 
     let mut rows = progress::each(&selected, options.jobs, |target| {
