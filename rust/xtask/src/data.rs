@@ -14,6 +14,8 @@ use anyhow::{Context, Result};
 
 use crate::files::{sha256, Inputs};
 
+pub const TARGETS: &str = include_str!("../../../ci/targets.toml");
+
 /// (name, contents) of files in a folder.
 macro_rules! embed {
     ($folder:literal: $($name:literal)*) => {

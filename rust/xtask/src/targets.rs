@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::data;
 use crate::files::read;
 use crate::project::Project;
 
@@ -46,9 +47,13 @@ pub struct Runner {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    #[serde(default)]
     target: Vec<Target>,
     #[serde(default)]
     github: Vec<Runner>,
+    /// In a project's table: the rows that the project has wheels for, if not all.
+    #[serde(default)]
+    only: Vec<String>,
 }
 
 /// The kinds of platform tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/
@@ -140,6 +145,11 @@ impl Target {
         self.tag().splitn(words + 1, '_').nth(words).unwrap_or("")
     }
 
+    /// What no other row is called.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.tags.iter().chain([&self.triple])
+    }
+
     pub fn is_called(&self, name: &str) -> bool {
         self.triple == name || self.short_name() == name || self.tags.iter().any(|tag| tag == name)
     }
@@ -177,14 +187,44 @@ pub fn runners(project: &Project) -> Result<Vec<Runner>> {
     Ok(table(project)?.github)
 }
 
+/// The tool's table, with what the project's adds and replaces.
 fn table(project: &Project) -> Result<Table> {
     let path = project.root.join("ci/targets.toml");
-    parse(&read(&path)?).with_context(|| format!("{}", path.display()))
+    match path.exists() {
+        true => parse(&read(&path)?).with_context(|| format!("{}", path.display())),
+        false => parse(""),
+    }
 }
 
+/// The tool's table, changed by the text of a project's.
 fn parse(text: &str) -> Result<Table> {
-    let table: Table = toml::from_str(text)?;
-    for target in &table.target {
+    let own: Table = toml::from_str(text)?;
+    check_names(&own.target)?;
+    let mut table: Table = toml::from_str(data::TARGETS)?;
+    for row in own.target {
+        // With another triple, too, it is for what its tags name.
+        let replaced = |other: &Target| row.names().any(|name| other.is_called(name));
+        let place = table.target.iter().position(replaced);
+        table.target.retain(|other| !replaced(other));
+        let end = table.target.len();
+        table.target.insert(place.unwrap_or(end), row);
+    }
+    for runner in own.github {
+        let mut known = table.github.iter_mut();
+        match known.find(|other| other.name == runner.name) {
+            Some(other) => *other = runner,
+            None => table.github.push(runner),
+        }
+    }
+    if !own.only.is_empty() {
+        table.target = select(&table.target, &own.only, "").context("only")?;
+    }
+    check_references(&table)?;
+    Ok(table)
+}
+
+fn check_names(rows: &[Target]) -> Result<()> {
+    for target in rows {
         let triple = &target.triple;
         ensure!(!target.tags.is_empty(), "{triple} has no tags");
         ensure!(
@@ -192,6 +232,17 @@ fn parse(text: &str) -> Result<Table> {
             "{triple}: {} says no floor",
             target.tag()
         );
+    }
+    for name in rows.iter().flat_map(Target::names) {
+        let called = rows.iter().filter(|other| other.is_called(name));
+        ensure!(called.count() == 1, "two rows are called {name}");
+    }
+    Ok(())
+}
+
+fn check_references(table: &Table) -> Result<()> {
+    for target in &table.target {
+        let triple = &target.triple;
         for slice in &target.slices {
             ensure!(
                 table
@@ -207,12 +258,8 @@ fn parse(text: &str) -> Result<Table> {
                 "{triple} is native on {name}, but no [[github]] table has that name"
             );
         }
-        for name in target.tags.iter().chain([triple]) {
-            let rows = table.target.iter().filter(|other| other.is_called(name));
-            ensure!(rows.count() == 1, "two rows are called {name}");
-        }
     }
-    Ok(table)
+    Ok(())
 }
 
 /// The names of a release's files.
@@ -291,9 +338,38 @@ mod tests {
     use super::*;
 
     fn table() -> Vec<Target> {
-        parse(include_str!("../../../ci/targets.toml"))
-            .unwrap()
-            .target
+        parse("").unwrap().target
+    }
+
+    fn triples(own: &str) -> Vec<String> {
+        let rows = parse(own).unwrap().target;
+        rows.into_iter().map(|row| row.triple).collect()
+    }
+
+    #[test]
+    fn a_project_adds_and_replaces_rows() {
+        let brought = triples("");
+        assert_eq!(triples(data::TARGETS), brought);
+        let added = "[[target]]\ntriple = 'sparc-x'\ntags = ['manylinux_2_17_sparc']\n";
+        assert_eq!(triples(added), [&brought[..], &["sparc-x".into()]].concat());
+
+        let replaced = parse("[[target]]\ntriple = 'i586'\ntags = ['win32']").unwrap();
+        let place = brought
+            .iter()
+            .position(|triple| triple.starts_with("i686-pc-"));
+        let row = &replaced.target[place.unwrap()];
+        assert_eq!((&*row.triple, &row.runner), ("i586", &None));
+        assert_eq!(replaced.target.len(), brought.len());
+
+        let runner = "name = 'ubuntu-24.04'\nhost = 'h'\npythons = '3.9'";
+        let changed = parse(&format!("[[github]]\n{runner}")).unwrap();
+        assert_eq!(changed.github[0].host, "h");
+        assert_eq!(changed.github.len(), parse("").unwrap().github.len());
+
+        assert_eq!(
+            triples(&format!("only = ['manylinux_sparc', 'win32']\n{added}")),
+            ["i686-pc-windows-gnullvm", "sparc-x"]
+        );
     }
 
     fn selected(words: &[&str]) -> Result<Vec<String>> {
