@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use crate::files::{sha256, Inputs};
 
 pub const TARGETS: &str = include_str!("../../../ci/targets.toml");
+pub const IMAGES: &str = include_str!("../../../docker/images.toml");
 
 /// (name, contents) of files in a folder.
 macro_rules! embed {

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
+use crate::data;
 use crate::files::read;
 use crate::name;
 use crate::project::Project;
@@ -18,8 +19,8 @@ use crate::run;
 use crate::say::say;
 
 /// docker/images.toml
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Images {
     rust: String,
     /// Of a platform's own machine, by name.
@@ -28,10 +29,21 @@ struct Images {
     cross: BTreeMap<String, String>,
 }
 
+/// The tool's images, with what the project adds and sets otherwise.
 fn images(project: &Project) -> Result<Images> {
+    let mut images: Images = toml::from_str(data::IMAGES)?;
     let path = project.root.join("docker/images.toml");
-    toml::from_str(&read(&path)?)
-        .with_context(|| format!("{} is not a valid table of images", project.relative(&path)))
+    if !path.exists() {
+        return Ok(images);
+    }
+    let own: Images = toml::from_str(&read(&path)?)
+        .with_context(|| format!("{} is not a valid table of images", project.relative(&path)))?;
+    if !own.rust.is_empty() {
+        images.rust = own.rust;
+    }
+    images.base.extend(own.base);
+    images.cross.extend(own.cross);
+    Ok(images)
 }
 
 /// The name in which [`build`] and [`image`] know the image that cross runs for a target.
@@ -49,7 +61,7 @@ pub fn cross_base(project: &Project, triple: &str) -> Result<Option<String>> {
     Ok(images(project)?.cross.remove(triple))
 }
 
-/// What the image of that name is called by engines, and in ci/Cross.toml.
+/// What engines call the image of that name.
 fn tag(distribution: &str, name: &str) -> String {
     format!("{}/{name}", name::normalised(distribution))
 }
@@ -205,7 +217,7 @@ pub fn check_cross(project: &Project) -> Result<()> {
 /// whatever is installed here, and cannot add a toolchain to rustup or change one.
 ///
 /// `sysroot`: of this machine's Rust, which cross mounts behind the image's.
-pub fn cross(project: &Project, sysroot: &Path, folder: &Path) -> Result<Command> {
+pub fn cross(project: &Project, triple: &str, sysroot: &Path, folder: &Path) -> Result<Command> {
     check_cross(project)?;
     // cross 0.2.5 looks for the toolchain in the output of `rustup toolchain list`, by the last
     // part of its sysroot, and adds it where it isn't listed as such: it reads neither
@@ -230,10 +242,23 @@ pub fn cross(project: &Project, sysroot: &Path, folder: &Path) -> Result<Command
         .env("RUSTUP_HOME", &rustup)
         .env_remove("RUSTUP_TOOLCHAIN")
         .env("CROSS_CUSTOM_TOOLCHAIN", "1")
-        .env("CROSS_CONFIG", project.root.join("ci/Cross.toml"))
+        // These come before what a configuration file says. We pin images so that updating cross
+        // cannot raise the minimum libc.
+        .env(
+            format!("CROSS_TARGET_{triple}_IMAGE")
+                .replace('-', "_")
+                .to_uppercase(),
+            tag(&project.distribution, &name_for_cross(triple)),
+        )
+        .env("CROSS_BUILD_ENV_PASSTHROUGH", "SOURCE_DATE_EPOCH")
+        .env_remove("CROSS_CONFIG")
         .env("CROSS_CONTAINER_ENGINE", engine())
         .env("CARGO_HOME", folder.join("cargo-home"))
         .env("XARGO_HOME", folder.join("cargo-home/xargo"));
+    let own = project.root.join("ci/Cross.toml");
+    if own.exists() {
+        command.env("CROSS_CONFIG", own);
+    }
     Ok(command)
 }
 
@@ -264,7 +289,7 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
         .args(["--build-arg", &format!("BASE_IMAGE={base}")])
         .args(["--build-arg", &format!("RUST_VERSION={}", images.rust)])
         .args(["--build-arg", &format!("TARGET={}", cross.unwrap_or(""))])
-        .arg(project.root.join("docker"));
+        .arg(project.brought("docker")?);
     run::run(&mut command, &log)?;
     say!("{tag}");
     Ok(())
@@ -273,37 +298,6 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ini::Ini;
-
-    #[derive(Deserialize)]
-    struct Cross {
-        target: BTreeMap<String, CrossTarget>,
-    }
-
-    #[derive(Deserialize)]
-    struct CrossTarget {
-        image: String,
-    }
-
-    #[test]
-    fn cross_uses_the_images_that_are_built_for_it() {
-        let images: Images =
-            toml::from_str(include_str!("../../../../docker/images.toml")).unwrap();
-        let cross: Cross = toml::from_str(include_str!("../../../../ci/Cross.toml")).unwrap();
-        let settings = Ini::parse(include_str!("../../../../python/setup.cfg")).unwrap();
-        let distribution = settings.get("metadata", "name");
-        let expected: Vec<_> = images
-            .cross
-            .keys()
-            .map(|triple| (triple.clone(), tag(distribution, &name_for_cross(triple))))
-            .collect();
-        let configured: Vec<_> = cross
-            .target
-            .into_iter()
-            .map(|(triple, target)| (triple, target.image))
-            .collect();
-        assert_eq!(configured, expected);
-    }
 
     #[test]
     fn an_image_is_named_as_engines_allow() {

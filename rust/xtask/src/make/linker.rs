@@ -131,7 +131,7 @@ fn docker(project: &Project, target: &Target, image: &Image, folder: &Path) -> R
 
 fn cross(project: &Project, target: &Target, toolchain: &Toolchain, folder: &Path) -> Result<Plan> {
     fs::create_dir_all(folder)?;
-    let mut command = container::cross(project, &toolchain.sysroot, folder)?;
+    let mut command = container::cross(project, &target.triple, &toolchain.sysroot, folder)?;
     command.arg("build");
     let made = folder.join("cross");
     let [crate_inside, made_inside] = container::CROSS_MOUNTS;
