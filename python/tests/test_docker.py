@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BIN, ROOT, Project, clean_environment, run, xtask
+from test_no_checkout import other_project, tool
 
 pytestmark = pytest.mark.docker
 
@@ -360,6 +361,40 @@ def test_the_wheels_floor_holds_in_cibuildwheel(project, stand_in, engine):
     assert not list(project.root.glob("wheelhouse/*"))
 
 
+# ---- Another project, and no checkout of the tool ---------------------------------------
+
+OWN_IMAGES = """\
+rust = "{rust}"
+[base]
+manylinux2014_x86_64 = "{image}"
+"""
+OWN_ROW = """\
+[[target]]
+triple = "x86_64-unknown-linux-gnu"
+tags = ["manylinux_2_36_x86_64"]
+image = "manylinux2014_x86_64"
+"""
+
+
+def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
+    """All that the project says of images is what the stand-in has."""
+    project, program = other_project(tmp_path / "project"), tool(tmp_path)
+    (project / "docker").mkdir()
+    images = OWN_IMAGES.format(rust=stand_in, image=STAND_IN)
+    (project / "docker/images.toml").write_text(images)
+    (project / "ci/targets.toml").write_text(OWN_ROW)
+    environment = dict(engine, CIBW_BUILD=PYTHONS)
+
+    def verb(*words):
+        return run(*program, *words, cwd=project, env=environment, timeout=900)
+
+    assert IMAGE in verb("image", "manylinux2014_x86_64").splitlines()
+    for backend, stage in [("docker", "repair"), ("cibuildwheel", "cibuildwheel")]:
+        text = verb("wheels", "--json", "--backend", backend)
+        (row,) = json.loads(text[text.index("[\n") :])
+        assert stage in dict(row["stages"]) and row["wheel"].endswith("-manylinux_2_36_x86_64.whl")
+
+
 # ---- What goes wrong --------------------------------------------------------------------
 
 
@@ -379,13 +414,17 @@ def test_failures_are_told(docker_project, images):
         ({}, ["wheels", "--backend", "docker", "musllinux_x86_64"], "make image NAME=musllinux"),
         ({}, ["wheels", "--backend", "docker", "win_amd64"], "there is no image for win_amd64"),
         ({}, ["wheels", "--backend", "cross", "win_amd64"], "there is no image for win_amd64"),
-        ({}, ["wheels", "--backend", "cibuildwheel", "manylinux_armv7l"], "there is no image for manylinux_armv7l"),
-        ({}, ["image", "nope"], "there are manylinux2014_aarch64, "),
+        (
+            {},
+            ["wheels", "--backend", "cibuildwheel", "manylinux_armv7l"],
+            "there is no image for manylinux_armv7l",
+        ),
+        ({}, ["image", "nope"], "it has manylinux2014_aarch64, "),
     ]:
         assert expected in failure(docker_project, dict(images, **environment), *words)
     docker_project.edit(docker_project.root / "docker/images.toml", 'rust = "', 'rust = "9')
     text = failure(docker_project, images, *wheels)
-    assert "asks for 9" in text and "run `make image NAME=manylinux2014_x86_64`" in text
+    assert "requires 9" in text and "run `make image NAME=manylinux2014_x86_64`" in text
     # The stand-in has neither that Rust nor curl.
     text = failure(docker_project, images, "image", "manylinux2014_x86_64")
     assert "curl" in text and "build/image/manylinux2014_x86_64.log" in text

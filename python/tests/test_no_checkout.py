@@ -1,0 +1,84 @@
+"""The tool needs no checkout: its program, copied elsewhere, serves another project while the
+pipeline's own sources cannot be read."""
+
+import shutil
+import subprocess
+
+import pytest
+from conftest import CARGO, PACKAGE, ROOT, clean_environment, run
+
+# Hides the folders that the arguments before `--` name, and runs what stands after it.
+HIDE = """
+while [ "$1" != -- ]; do
+    mount -t tmpfs -o mode=000 none "$1"
+    shift
+done
+shift
+exec "$@"
+"""
+HIDDEN = ["rust", "ci", "docker", "python", "scripts", "docs", ".ci", ".github"]
+
+
+def tool(folder):
+    """The words that run the program, copied to a folder, where this checkout cannot be read."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("needs to hide folders: unshare --mount, as root")
+    run(CARGO, "build", "--quiet", "--locked", cwd=ROOT / "rust/xtask")
+    program = folder / "ffiwheel"
+    shutil.copy(ROOT / "rust/xtask/target/debug/xtask", program)
+    folders = [ROOT / name for name in HIDDEN if (ROOT / name).exists()]
+    return ["unshare", "--mount", "sh", "-c", HIDE, "sh", *folders, "--", program]
+
+
+def other_project(folder):
+    """A project with neither the tool's sources nor tables of its own."""
+    names = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    for name in filter(None, names):
+        if not name.startswith(("ci/", "docker/", "rust/xtask/")) and (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    (folder / "ci").mkdir()
+    (folder / "ci/targets.toml").touch()  # by which the tool finds a project
+    return folder
+
+
+@pytest.mark.slow
+def test_another_project_is_served(tmp_path):
+    project, program = other_project(tmp_path / "project"), tool(tmp_path)
+
+    def verb(*words, **options):
+        return run(*program, *words, cwd=project, **options)
+
+    assert "| `win_arm64` |" in verb("targets")
+    assert "manylinux_x86_64" in verb("doctor", "host")
+    (project / f"python/{PACKAGE}/_ffi.py").unlink()
+    verb("header")
+    assert "make header" in (project / f"python/{PACKAGE}/_ffi.py").read_text().split("\n")[0]
+    verb("wheels", "host")
+    verb("sdist")
+    text = verb("smoke")
+    assert "installed" in text and "1 wheels: 1 installed" in text
+    assert verb("audit").count("\nok dist/") == 2
+    assert "usage: publish" in verb("publish", "--help")
+    # What is left of the folder that another version wrote.
+    (folder,) = (project / "build").glob("tool-*")
+    (folder / "helpers/ffi_module.py").write_text("raise SystemExit('damaged')\n")
+    verb("header", "--check")
+    assert list((project / "build").glob("tool-*")) == [folder]
+
+
+def test_a_verb_that_is_a_python_program_takes_its_words(project):
+    (project.root / ".venv").symlink_to(ROOT / ".venv")
+    program = ROOT / "rust/xtask/target/debug/xtask"
+    options = dict(cwd=project.root, env=clean_environment())
+    assert "--jobs" in run(program, "rehearse", "--help", **options)
+    for words, message in [
+        (["publish", ""], "error: name the index: REPOSITORY=testpypi"),
+        (["publish", "--dry", "pipy"], "error: no repository is called 'pipy'"),
+        (["verify-release", "--repository", "pypi", "--", "", "host"], "give a VERSION"),
+        (["reproduce", "host", "--no-such-option"], "unrecognized arguments: --no-such-option"),
+    ]:
+        assert message in run(program, *words, fails=True, **options)
+    done = subprocess.run([program, "reproduce"], cwd=project.root, capture_output=True)
+    assert done.returncode == 2 and b"usage: reproduce " in done.stderr  # argparse's exit code
