@@ -379,7 +379,8 @@ image = "manylinux2014_x86_64"
 def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
     """All that the project says of images is what the stand-in has."""
     project, program = other_project(tmp_path / "project"), tool(tmp_path)
-    (project / "docker").mkdir()
+    for name in ("ci", "docker"):
+        (project / name).mkdir()
     images = OWN_IMAGES.format(rust=stand_in, image=STAND_IN)
     (project / "docker/images.toml").write_text(images)
     (project / "ci/targets.toml").write_text(OWN_ROW)

@@ -38,8 +38,6 @@ def other_project(folder):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(ROOT / ".venv")
-    (folder / "ci").mkdir()
-    (folder / "ci/targets.toml").touch()  # by which the tool finds a project
     return folder
 
 
