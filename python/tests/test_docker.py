@@ -19,8 +19,8 @@ from test_no_checkout import other_project, tool
 pytestmark = pytest.mark.docker
 
 STAND_IN = "local/stand-in"
-IMAGE = "hello-pyrust/manylinux2014_x86_64"
-CROSS_IMAGE = "hello-pyrust/cross-aarch64-unknown-linux-gnu"
+IMAGE = "localhost/manylinux2014_x86_64"
+CROSS_IMAGE = "localhost/cross-aarch64-unknown-linux-gnu"
 ROOTS = ROOT / ".roots"  # what takes long to make, and `make distclean` removes
 
 

@@ -13,7 +13,6 @@ use serde::Deserialize;
 
 use crate::data;
 use crate::files::read;
-use crate::name;
 use crate::project::Project;
 use crate::run;
 use crate::say::say;
@@ -61,9 +60,10 @@ pub fn cross_base(project: &Project, triple: &str) -> Result<Option<String>> {
     Ok(images(project)?.cross.remove(triple))
 }
 
-/// What engines call the image of that name.
-fn tag(distribution: &str, name: &str) -> String {
-    format!("{}/{name}", name::normalised(distribution))
+/// What engines call the image of that name. It contains nothing of a project, so all share it;
+/// and no engine looks for that name on the network.
+fn tag(name: &str) -> String {
+    format!("localhost/{name}")
 }
 
 /// Whether a program of that name is on PATH.
@@ -123,7 +123,7 @@ pub struct Image {
 pub fn image(project: &Project, name: &str) -> Result<Image> {
     static KNOWN: Mutex<BTreeMap<String, Image>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap();
-    let tag = tag(&project.distribution, name);
+    let tag = tag(name);
     if let Some(image) = known.get(&tag) {
         return Ok(image.clone());
     }
@@ -248,7 +248,7 @@ pub fn cross(project: &Project, triple: &str, sysroot: &Path, folder: &Path) -> 
             format!("CROSS_TARGET_{triple}_IMAGE")
                 .replace('-', "_")
                 .to_uppercase(),
-            tag(&project.distribution, &name_for_cross(triple)),
+            tag(&name_for_cross(triple)),
         )
         .env("CROSS_BUILD_ENV_PASSTHROUGH", "SOURCE_DATE_EPOCH")
         .env_remove("CROSS_CONFIG")
@@ -279,7 +279,7 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
         );
     };
     engine_info()?;
-    let tag = tag(&project.distribution, name);
+    let tag = tag(name);
     let log = project.build("image").join(format!("{name}.log"));
     let _ = fs::remove_file(&log);
     eprintln!("{tag}: from {base}");
@@ -299,8 +299,30 @@ pub fn build(project: &Project, name: &str) -> Result<()> {
 mod tests {
     use super::*;
 
+    #[derive(Deserialize)]
+    struct Cross {
+        target: BTreeMap<String, CrossTarget>,
+    }
+
+    #[derive(Deserialize)]
+    struct CrossTarget {
+        image: String,
+    }
+
     #[test]
-    fn an_image_is_named_as_engines_allow() {
-        assert_eq!(tag("D.9_x", "base"), "d-9-x/base");
+    fn cross_by_hand_uses_the_same_images() {
+        let images: Images = toml::from_str(data::IMAGES).unwrap();
+        let cross: Cross = toml::from_str(include_str!("../../../../ci/Cross.toml")).unwrap();
+        let expected: Vec<_> = images
+            .cross
+            .keys()
+            .map(|triple| (triple.clone(), tag(&name_for_cross(triple))))
+            .collect();
+        let configured: Vec<_> = cross
+            .target
+            .into_iter()
+            .map(|(triple, target)| (triple, target.image))
+            .collect();
+        assert_eq!(configured, expected);
     }
 }
