@@ -389,7 +389,7 @@ C_SOURCE = """\
 double hello_pyrust_size_area(const hello_pyrust_Size *size) { return size->width * size->height; }
 """
 C_PACKAGE = """\
-from ._native import ffi, lib
+from ._load import ffi, lib
 
 def area(width, height):
     return lib.hello_pyrust_size_area(ffi.new("hello_pyrust_Size *", (0, width, height)))
@@ -425,8 +425,7 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     )
     # The public API is the package's own, and so are the ways to report an error.
     (package / "__init__.py").write_text(C_PACKAGE)
-    native = package / "_native.py"
-    native.write_text(native.read_text().split("\nERRORS = {")[0])
+    (package / "_native.py").unlink()
     wheel = project.wheel(env=failing_cargo.environment)
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
@@ -449,6 +448,32 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
         archive.extractall(installed)
     text = run(*area, cwd=tmp_path, env=environment, fails=True)
     assert "ImportError" in text and "hello_pyrust_size_count" in text
+
+
+def test_a_library_whose_fingerprint_no_function_tells(tmp_path):
+    """The file's bytes tell it, and every function must be there."""
+    package = tmp_path / "plain"
+    (package / "lib").mkdir(parents=True)
+    shutil.copy(ROOT / f"python/{PACKAGE}/_load.py", package)
+    (package / "__init__.py").write_text("from ._load import lib\nprint(lib.p_one())\n")
+    declarations, source = tmp_path / "plain.h", tmp_path / "plain.c"
+    declarations.write_text("int p_one(void);\n")
+    abi = "0123456789abcdef"
+    command = [HELPERS / "ffi_module.py", "plain", "a.plain", "p", "1", abi, declarations, package]
+    run(sys.executable, *command, cwd=tmp_path)
+
+    def said(code, **options):
+        source.write_text(code)
+        library = package / "lib/libplain.so"
+        run(shutil.which("cc"), "-shared", "-fPIC", source, "-o", library, cwd=tmp_path)
+        return run(sys.executable, "-c", "import plain", cwd=tmp_path, **options)
+
+    one, mark = "int p_one(void) { return 1; }\n", 'const char mark[] = "p.abi=%s";\n'
+    assert said(one + mark % abi) == "1\n"
+    text = said(one + mark % ("f" * 16), fails=True)
+    assert "is not a plain library" in text and "--no-cache-dir a.plain`" in text
+    text = said("int p_two(void) { return 2; }\n" + mark % abi, fails=True)
+    assert "lacks a function that its header declares" in text and "p_one" in text
 
 
 # ---- Where it stands, and who disturbs it ------------------------------------------------

@@ -250,7 +250,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("path", ["/x", "/ld-musl-x/code signature/error 0x7e/x"])
 def test_what_other_loaders_say(path, installed, tmp_path):
-    code = f"import sys; from {PACKAGE}._native import _cause; print(_cause(*sys.argv[1:]))"
+    code = f"import sys; from {PACKAGE}._load import _cause; print(_cause(*sys.argv[1:]))"
     for text, words in FOREIGN:
         text = f"cannot load library '{path}': " + text.replace("/x", path)
         cause = said(installed, cwd=tmp_path, words=["-c", code, path, text], fails=False)

@@ -1,5 +1,9 @@
 """No import names the library, so PyInstaller needs to be given it."""
 
+import os
+
 from PyInstaller.utils.hooks import collect_dynamic_libs  # type: ignore
 
-binaries = collect_dynamic_libs("hello_pyrust")
+# PyInstaller finds a hook by its file's name, which ends with the package's.
+package = os.path.splitext(os.path.basename(__file__))[0].partition("-")[2]
+binaries = collect_dynamic_libs(package)

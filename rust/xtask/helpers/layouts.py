@@ -33,9 +33,9 @@ def assertions(ffi: Any, lib: Any) -> Iterator[tuple[str, int]]:
 def main() -> None:
     package, header = Path(sys.argv[1]).resolve(), sys.argv[2]
     sys.path.insert(0, str(package.parent))
-    native = importlib.import_module(f"{package.name}._native")
+    loader = importlib.import_module(f"{package.name}._load")
     print(f'#include <stddef.h>\n#include "{header}"')
-    for what, value in assertions(native.ffi, native.lib):
+    for what, value in assertions(loader.ffi, loader.lib):
         print(f'_Static_assert({what} == {value}, "in CFFI: {value}");')
 
 
