@@ -45,7 +45,7 @@ endif
 XTASK := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
 BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
 RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
-PYTHON_FILES := python scripts rust/xtask/helpers
+PYTHON_FILES := python scripts rust/xtask/helpers rust/xtask/tests
 
 ##@ Use
 
@@ -121,18 +121,18 @@ rules: venv ## Generate docs/rules.md, and ci/platforms.toml from auditwheel's a
 test: venv ## Run the tests on every Python of this machine
 	$(XTASK) sdist
 	$(XTASK) wheels host
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not docker" python/tests
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not docker"
 
 .PHONY: test-slow
 test-slow: venv ## Run the tests that take minutes: other platforms, emulators
 	$(XTASK) sdist
 	$(XTASK) wheels host
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m slow python/tests
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m slow
 
 .PHONY: test-docker
 test-docker: venv ## Run the tests of images, cross and cibuildwheel; starts dockerd if none is running
 	$(XTASK) wheels host
-	$(BIN)/python -m pytest -m docker python/tests
+	$(BIN)/python -m pytest -m docker
 
 .PHONY: benchmark
 benchmark: venv ## Compare speed and size with cargo-zigbuild and maturin

@@ -4,7 +4,9 @@ import re
 import shutil
 
 import pytest
-from conftest import PACKAGE, ROOT, Failed, clean_environment, run
+
+from project import PACKAGE, ROOT
+from testing import Failed, clean_environment, run
 
 PROGRAM = ROOT / "rust/tests/program.c"
 INCLUDE = ROOT / "rust/include"

@@ -1,7 +1,11 @@
 """The three ways in, each end to end, in a fresh environment of every Python."""
 
 import pytest
-from conftest import Project, run
+
+from project import NAME, PACKAGE
+from testing import run
+
+GREETING = "Hello Python from Rust!"
 
 
 @pytest.fixture(autouse=True)
@@ -9,27 +13,38 @@ def scenario(request, record_property):
     record_property("scenario", request.function.__name__.replace("test_", ""))
 
 
+def greeting(environment):
+    code = f"import {PACKAGE}; print({PACKAGE}.greeting())"
+    return run(environment.python, "-c", code, cwd=environment.folder).strip()
+
+
+def check(environment, **options):
+    """Runs the installed package: the smoke tests, its module, its command."""
+    text = environment.check(**options)
+    assert "the public API of" in text and text.endswith(f"\n{GREETING}\n")
+    assert run(environment.bin / NAME, cwd=environment.folder, **options) == f"{GREETING}\n"
+
+
 def test_wheel(interpreter, wheel, failing_cargo, tmp_path):
     """Installs without Rust."""
     environment = interpreter.environment(tmp_path / "venv")
     environment.pip("install", wheel, env=failing_cargo.environment)
-    environment.check(env=failing_cargo.environment)
+    check(environment, env=failing_cargo.environment)
     assert failing_cargo.calls == []
 
 
 def test_sdist(interpreter, sdist, working_cargo, tmp_path):
     """Installs by calling cargo once, which needs no network."""
     environment = interpreter.environment(tmp_path / "venv")
-    environment.pip("install", "--no-binary", "hello-pyrust", sdist, env=working_cargo.environment)
-    environment.check()
+    environment.pip("install", "--no-binary", NAME, sdist, env=working_cargo.environment)
+    check(environment)
     (call,) = working_cargo.calls
     assert call.startswith("build ") and " --locked " in call
 
 
-def test_develop(interpreter, tmp_path):
+def test_develop(interpreter, project, tmp_path):
     """Builds in place; again when the Rust source has changed."""
     environment = interpreter.environment(tmp_path / "venv")
-    project = Project(tmp_path / "project")
     legacy = interpreter.number == (2, 7)
 
     def install():
@@ -39,16 +54,16 @@ def test_develop(interpreter, tmp_path):
             environment.pip("install", "--editable", project.python)
 
     install()
-    environment.check()
+    check(environment)
 
     project.edit(project.source, "from Rust!", "from edited Rust!")
     install()
-    assert environment.greeting() == "Hello Python from edited Rust!"
+    assert greeting(environment) == "Hello Python from edited Rust!"
 
-    project.edit(project.python / "hello_pyrust/__init__.py", 'greeting(who="Python")',
+    project.edit(project.python / PACKAGE / "__init__.py", 'greeting(who="Python")',
                  'greeting(who="edited Python")')  # fmt: skip
-    assert environment.greeting() == "Hello edited Python from edited Rust!"
+    assert greeting(environment) == "Hello edited Python from edited Rust!"
 
     if legacy:
         environment.pip("install", "--editable", project.python)
-        assert environment.greeting() == "Hello edited Python from edited Rust!"
+        assert greeting(environment) == "Hello edited Python from edited Rust!"

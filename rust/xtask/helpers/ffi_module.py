@@ -120,8 +120,7 @@ def main() -> None:
     out.write_text(
         f"{NOTICE}"
         f"ABI = {abi!r}\nDISTRIBUTION = {distribution!r}\nPREFIX = {prefix!r}\n"
-        f"VERSION = {version!r}\n\n"
-        + out.read_text().replace("# auto-generated file\n", "", 1)
+        f"VERSION = {version!r}\n\n" + out.read_text().replace("# auto-generated file\n", "", 1)
     )
     (folder / "_ffi.pyi").write_text(stub(declarations))
 

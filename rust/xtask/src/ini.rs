@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn texts_are_read_as_python_reads_them() {
         let cases: Vec<(String, Option<Sections>)> =
-            serde_json::from_str(include_str!("../tests/setup_cfg.json")).unwrap();
+            serde_json::from_str(include_str!("../tests/fixtures/setup_cfg.json")).unwrap();
         for (text, expected) in cases {
             let found = Ini::parse(&text).map(|ini| ini.0);
             assert_eq!(

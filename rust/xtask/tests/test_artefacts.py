@@ -8,7 +8,8 @@ import tarfile
 import zipfile
 
 import pytest
-from conftest import (
+
+from support import (
     BIN,
     CARGO,
     PACKAGE,
@@ -18,7 +19,9 @@ from conftest import (
     Project,
     clean_environment,
     commit,
+    found_interpreters,
     git,
+    greeting,
     named_interpreter,
     run,
     smoke,
@@ -187,7 +190,7 @@ def test_every_way_to_an_sdist_gives_the_same_files(sdist, project, built, tmp_p
         BIN / "python", "-m", "build", "--sdist", "--outdir", tmp_path / "build", cwd=project.python
     )
     ways = ["setup.py", "build"]
-    found = request.config.interpreters.get("2.7")
+    found = found_interpreters(request.config).get("2.7")
     if found:
         venv = Interpreter("2.7", *found).environment(tmp_path / "venv")
         words = ["setup.py", "sdist", "--dist-dir", tmp_path / "2.7"]
@@ -324,7 +327,7 @@ def test_a_vendored_sdist_is_installed_without_a_network(vendored, version, requ
     assert sdist.stat().st_size > 2 * plain.stat().st_size
 
     run(*words, sdist, **options)
-    assert venv.greeting() == "Hello Python from Rust 7!"
+    assert greeting(venv) == "Hello Python from Rust 7!"
 
 
 def test_a_crate_without_dependencies_needs_no_vendored_sdist(project, sdist):

@@ -19,7 +19,8 @@ import zipfile
 from contextlib import contextmanager
 
 import pytest
-from conftest import PACKAGE, ROOT, XTASK, Project, clean_environment, needs_wheel, run, xtask
+
+from support import PACKAGE, ROOT, XTASK, Project, clean_environment, needs_wheel, run, xtask
 
 VERSION = re.search(r'version = "(.*)"', (ROOT / "rust/Cargo.toml").read_text())[1]
 INFO = f"{PACKAGE}-{VERSION}.dist-info"

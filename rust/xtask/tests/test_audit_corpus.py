@@ -12,7 +12,8 @@ import time
 from collections import Counter
 
 import pytest
-from conftest import ROOT, XTASK, Failed, clean_environment, run
+
+from support import ROOT, XTASK, Failed, clean_environment, run
 
 pytestmark = pytest.mark.slow
 

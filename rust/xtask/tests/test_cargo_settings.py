@@ -7,7 +7,8 @@ import shutil
 import sys
 
 import pytest
-from conftest import CARGO, ROOT, clean_environment, link_tools, run, smoke
+
+from support import CARGO, ROOT, clean_environment, link_tools, run, smoke
 
 HOST = "x86_64-unknown-linux-gnu"
 FOREIGN = "aarch64-unknown-linux-gnu"

@@ -11,7 +11,10 @@ import time
 import zipfile
 
 import pytest
-from conftest import (
+
+import roots
+from runners import debian
+from support import (
     HELPERS,
     HOST_PLATFORM,
     PACKAGE,
@@ -20,13 +23,12 @@ from conftest import (
     Interpreter,
     Project,
     clean_environment,
+    found_interpreters,
+    greeting,
     named_interpreter,
     run,
     xtask,
 )
-
-import roots
-from runners import debian
 
 LIBRARY = f"{PACKAGE}/lib/lib{PACKAGE}.so"
 HOST_TRIPLE = "x86_64-unknown-linux-gnu"
@@ -483,12 +485,12 @@ def test_a_folder_with_spaces_and_letters_beyond_ascii(tmp_path, request):
     project = Project(tmp_path / "mein Projékt – 项目")
     environment = clean_environment(LC_ALL="C")
     packed(project.wheel(env=environment))
-    found = request.config.interpreters.get("2.7")
+    found = found_interpreters(request.config).get("2.7")
     if found:
         venv = Interpreter("2.7", *found).environment(tmp_path / "venv é")
         # Not under LC_ALL=C: setuptools 44 cannot ask for such a working directory there.
         run(venv.python, "setup.py", "develop", cwd=project.python)
-        assert venv.greeting() == "Hello Python from Rust!"
+        assert greeting(venv) == "Hello Python from Rust!"
 
 
 @pytest.mark.parametrize("mode", ["lenient", "strict"])

@@ -6,9 +6,21 @@ import shutil
 import sys
 
 import pytest
-from conftest import BIN, CARGO, PACKAGE, ROOT, Failed, Interpreter, Project, run
 
-DECLARATIONS = ROOT / "python/tests/declarations.rs"
+from support import (
+    BIN,
+    CARGO,
+    FIXTURES,
+    PACKAGE,
+    ROOT,
+    Failed,
+    Interpreter,
+    Project,
+    found_interpreters,
+    run,
+)
+
+DECLARATIONS = FIXTURES / "declarations.rs"
 GENERATED = [
     f"rust/include/{PACKAGE}.h",
     f"python/{PACKAGE}/_ffi.py",
@@ -300,7 +312,7 @@ def test_every_declaration_works_with_the_newest_cffi(generated, tmp_path):
 
 
 def test_every_declaration_works_with_the_cffi_of_python_2(generated, request, tmp_path):
-    found = request.config.interpreters
+    found = found_interpreters(request.config)
     name = next((name for name in ["2.7", "3.6"] if name in found), None)
     if not name:
         pytest.skip("this machine has neither Python 2.7 nor 3.6")

@@ -13,7 +13,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ROOT, Project, clean_environment, run, xtask
+
+from support import BIN, ROOT, Project, clean_environment, found_interpreters, run, xtask
 from test_no_checkout import other_project, tool
 
 pytestmark = pytest.mark.docker
@@ -88,7 +89,7 @@ def engine(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stand_in(engine, request):
     """An image with a compiler, a Rust and three Pythons, where the official ones would be."""
-    found = request.config.interpreters
+    found = found_interpreters(request.config)
     # cibuildwheel expects 3.9, whatever it builds for.
     pythons = [found[name][0] for name in ("3.9", "3.11", "3.12", "3.13")]
     run(ROOT / "scripts/stand-in-image.sh", STAND_IN, *pythons, cwd=ROOT, env=engine, timeout=900)

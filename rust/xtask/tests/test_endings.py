@@ -1,7 +1,8 @@
 """Python ends, or the stack does, or memory: the process lives on, or exits with 0."""
 
 import pytest
-from conftest import PACKAGE, Project, clean_environment, named_interpreter, run, xtask
+
+from support import PACKAGE, Project, clean_environment, named_interpreter, run, xtask
 
 RUNS = 3  # Of what depends on timing.
 FAST = ["2.7", "3.8", "3.13", "pypy3"]

@@ -3,7 +3,7 @@
 import subprocess
 import zipfile
 
-from conftest import PACKAGE, ROOT, clean_environment
+from support import PACKAGE, ROOT, clean_environment
 
 # CPython 3.6 to 3.13 ends such a thread with pthread_exit, which unwinds its stack through
 # the library's frames. What Python frees meanwhile gives the thread time to get there.

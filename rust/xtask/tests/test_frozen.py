@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from conftest import PACKAGE, clean_environment, named_interpreter, run
+
+from support import PACKAGE, clean_environment, named_interpreter, run
 
 # One that reads the package's entry point, and runs on that Python: a new one may not.
 FREEZER = "pyinstaller==6.22.3"

@@ -6,10 +6,10 @@ import re
 import shutil
 
 import pytest
-from conftest import CARGO, ROOT, clean_environment, run
 from elftools.elf.elffile import ELFFile
 
 import roots
+from support import CARGO, ROOT, clean_environment, run
 
 SOURCE = ROOT / "rust/src"
 # What the gate exports in every crate.

@@ -4,7 +4,8 @@ import shutil
 import tarfile
 
 import pytest
-from conftest import (
+
+from support import (
     BIN,
     HELPERS,
     clean_environment,

@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import (
+
+from support import (
     BIN,
     CARGO,
     PACKAGE,

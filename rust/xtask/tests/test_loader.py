@@ -8,7 +8,8 @@ import sys
 import zipfile
 
 import pytest
-from conftest import PACKAGE, clean_environment, named_interpreter, run
+
+from support import PACKAGE, clean_environment, named_interpreter, run
 
 LIBRARY = f"lib{PACKAGE}.so"
 VARIABLE = "HELLO_PYRUST_LIBRARY"

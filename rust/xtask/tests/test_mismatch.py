@@ -6,7 +6,8 @@ import re
 import shutil
 
 import pytest
-from conftest import PACKAGE, ROOT, Project, clean_environment, named_interpreter, run, xtask
+
+from support import PACKAGE, ROOT, Project, clean_environment, named_interpreter, run, xtask
 
 GENERATED = [
     f"rust/include/{PACKAGE}.h",

@@ -8,9 +8,9 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT, run
 
 import roots
+from support import ROOT, run
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("apt-get") or not shutil.which("dpkg-deb"),

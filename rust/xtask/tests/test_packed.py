@@ -6,7 +6,8 @@ import tarfile
 import zipfile
 
 import pytest
-from conftest import PACKAGE, clean_environment, commit, named_interpreter, run, xtask
+
+from support import PACKAGE, clean_environment, commit, named_interpreter, run, xtask
 from test_decisions import place
 
 # A subpackage, its data, a folder of data, a folder with a name that cargo's has, too.

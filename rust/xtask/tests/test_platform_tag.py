@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PACKAGE, ROOT, run
+
+from support import PACKAGE, ROOT, run
 
 sys.path.insert(0, str(ROOT / "python"))  # setup.py imports it from there, too.
 import platform_tag

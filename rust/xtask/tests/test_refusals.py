@@ -1,7 +1,8 @@
 """What a verb cannot serve it refuses by name, before it changes a file."""
 
 import pytest
-from conftest import PACKAGE, Project, link_tools, xtask
+
+from support import PACKAGE, Project, link_tools, xtask
 
 GENERATED = {
     "header": [

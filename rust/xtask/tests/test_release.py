@@ -16,7 +16,12 @@ from pathlib import Path
 from types import new_class
 
 import pytest
-from conftest import (
+
+import index
+import reproduce
+import roots
+from support import (
+    BIN,
     CARGO,
     HELPERS,
     HOST_PLATFORM,
@@ -26,15 +31,12 @@ from conftest import (
     Project,
     clean_environment,
     commit,
+    found_interpreters,
     git,
     link_tools,
     run,
     xtask,
 )
-
-import index
-import reproduce
-import roots
 
 ADD_RUST = """export! {
     /// The sum of two numbers, or -1 on an error.
@@ -541,7 +543,7 @@ def rewrite(wheel, part, old, new):
 @pytest.fixture
 def few_pythons(tmp_path, request):
     """An environment in which this Python is the only one that is found, but for the system's."""
-    found = request.config.interpreters
+    found = found_interpreters(request.config)
     name = "{}.{}".format(*sys.version_info)
     if name not in found:
         pytest.skip(f"Python {name} is found nowhere")

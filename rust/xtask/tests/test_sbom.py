@@ -4,9 +4,10 @@ import json
 import zipfile
 
 import pytest
-from conftest import CARGO, PACKAGE, Project, run, xtask
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+
+from support import CARGO, PACKAGE, Project, run, xtask
 from test_targets import foreign  # noqa: F401 (a fixture)
 
 # A crate of each kind, small ones. `libc` has no dependencies; `shlex` comes with `cc`.

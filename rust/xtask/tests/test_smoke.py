@@ -9,11 +9,11 @@ import time
 import zipfile
 
 import pytest
-from conftest import HELPERS, PACKAGE, ROOT, clean_environment, named_interpreter, run, xtask
 
 import process
 import roots
 from runners import checks, protocol
+from support import HELPERS, PACKAGE, ROOT, clean_environment, named_interpreter, run, xtask
 
 # What runs foreign wheels, by the target's short name. Each is of another kind.
 FOREIGN = [

@@ -7,10 +7,11 @@ import sys
 import tarfile
 import zipfile
 
-from conftest import (
+from support import (
     PACKAGE,
     clean_environment,
     commit,
+    found_interpreters,
     git,
     named_interpreter,
     run,
@@ -77,7 +78,7 @@ def test_the_pipeline_dates_by_it(project):
 
 def test_anything_else_is_refused_in_the_same_words(project, request):
     programs = [sys.executable]
-    if "2.7" in request.config.interpreters:
+    if "2.7" in found_interpreters(request.config):
         venv = project.root.parent / "venv"
         programs.append(named_interpreter(request.config, "2.7").environment(venv).python)
     for text in REFUSED:

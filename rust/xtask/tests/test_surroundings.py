@@ -9,7 +9,8 @@ import sys
 import tarfile
 
 import pytest
-from conftest import PACKAGE, clean_environment, named_interpreter, run, xtask
+
+from support import PACKAGE, clean_environment, named_interpreter, run, xtask
 from test_decisions import HOST_TRIPLE, place
 
 FIFO = "neither a file nor a folder"

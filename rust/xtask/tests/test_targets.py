@@ -10,11 +10,11 @@ import sys
 import time
 import zipfile
 
-import macho_signature
 import pytest
-from conftest import CARGO, PACKAGE, ROOT, XTASK, clean_environment, run, xtask
 
+import macho_signature
 import roots
+from support import CARGO, FIXTURES, PACKAGE, ROOT, XTASK, clean_environment, run, xtask
 
 # Nothing here may reach for a toolchain: rustup asks a closed port.
 CLOSED = {
@@ -376,7 +376,7 @@ def test_a_row_is_all_that_a_platform_needs(project, foreign):
 def test_c_agrees_with_rust_about_every_declaration_elsewhere(project, foreign):
     """32 bits, and the most significant byte first."""
     environment = foreign("manylinux_s390x", "win32")
-    shutil.copy(ROOT / "python/tests/declarations.rs", project.source)
+    shutil.copy(FIXTURES / "declarations.rs", project.source)
     xtask(project, "header")
     sizes = []
     for triple in ["s390x-unknown-linux-gnu", "i686-pc-windows-gnullvm"]:

@@ -7,10 +7,11 @@ import zipfile
 
 import pefile
 import pytest
-from conftest import PACKAGE, ROOT, needs_wheel
-from macho_signature import check as check_signature
 from macholib.mach_o import LC_ID_DYLIB, LC_LOAD_DYLIB
 from macholib.MachO import MachO
+
+from macho_signature import check as check_signature
+from support import PACKAGE, ROOT, needs_wheel
 
 sys.path.insert(0, str(ROOT / "python"))
 import platform_tag

@@ -8,13 +8,14 @@ import subprocess
 from importlib.resources import files
 
 import pytest
-from conftest import BIN, EXPECTED, EXTRA, ROOT, clean_environment, run, xtask
 from ruamel.yaml import YAML
+
+from support import BIN, EXPECTED, EXTRA, ROOT, clean_environment, run, xtask
 
 tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is newer than 3.10")
 WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*"), *ROOT.glob(".github/actions/*/*")])
 # Those of them that call verbs.
-TESTS = ["python/tests/test_docker.py", "python/tests/test_release.py"]
+TESTS = ["rust/xtask/tests/test_docker.py", "rust/xtask/tests/test_release.py"]
 TARGETS = tomllib.loads((ROOT / "ci/targets.toml").read_text())
 TABLE = TARGETS["target"]
 GITHUB = {row["name"]: row for row in TARGETS["github"]}

@@ -4,7 +4,7 @@ which can fail, and a package of three lines."""
 import re
 import shutil
 
-from conftest import HELPERS, PACKAGE, ROOT, Tree
+from support import HELPERS, PACKAGE, ROOT, Tree
 
 SETTINGS = """\
 [metadata]

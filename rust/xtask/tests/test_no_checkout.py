@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import CARGO, PACKAGE, ROOT, clean_environment, run
+from support import CARGO, PACKAGE, ROOT, clean_environment, run
 
 # Hides the folders that the arguments before `--` name, and runs what stands after it.
 HIDE = """

@@ -8,7 +8,7 @@ from configparser import Error, RawConfigParser
 
 import pytest
 from adopter import make
-from conftest import ROOT, XTASK, commit, named_interpreter, run, xtask
+from support import ROOT, XTASK, commit, named_interpreter, run, xtask
 
 sys.path.insert(0, str(ROOT / "python"))
 import platform_tag

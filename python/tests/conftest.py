@@ -1,0 +1,3 @@
+"""The tests' fixtures, of which the helper `testing` tells."""
+
+pytest_plugins = ["testing"]
