@@ -1,13 +1,14 @@
 """What the tests of the tool share, beside the helper `testing`."""
 
 import os
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-from project import NAME, PACKAGE, ROOT  # noqa: F401 (the tests take all from here)
+from project import NAME, PACKAGE, ROOT
 from testing import (  # noqa: F401
     EXPECTED,
     EXTRA,
@@ -27,8 +28,29 @@ from testing import (  # noqa: F401
 
 HELPERS = ROOT / "rust/xtask/helpers"
 FIXTURES = ROOT / "rust/xtask/tests/fixtures"
+MARK = f"{PACKAGE}.abi=".encode()  # before the fingerprint in a library
 BIN = Path(sys.executable).parent
 HOST_PLATFORM = sysconfig.get_platform().replace("-", "_")  # linux_x86_64
+
+
+def renamed(folder, package):
+    """A copy of the project under another name, which has letters and underscores."""
+    names = {PACKAGE: package, NAME: package.replace("_", "-"), PACKAGE.upper(): package.upper()}
+
+    def changed(data):
+        for old, new in names.items():
+            data = data.replace(old.encode(), new.encode())
+        return data
+
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            path = folder / changed(name.encode()).decode()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(changed((ROOT / name).read_bytes()))
+            shutil.copymode(ROOT / name, path)
+    return Tree(folder, package)
+
 
 # The Rust that CARGO and RUSTC name, as for make: `cargo` on PATH may be another one, or rustup
 # without a toolchain.

@@ -173,7 +173,7 @@ def test_the_sdist_holds_the_package_and_the_crate(sdist):
         f"{PACKAGE}/{name}"
         for name in ["__init__.py", "__init__.pyi", "__main__.py", "_ffi.py", "_ffi.pyi"]
         + ["_load.py", "_native.py", "lib/README.md", "py.typed"]
-        + ["__pyinstaller/__init__.py", "__pyinstaller/hook-hello_pyrust.py"]
+        + ["__pyinstaller/__init__.py", f"__pyinstaller/hook-{PACKAGE}.py"]
     ]
     outer = ["LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"]
     outer += ["build_library.py", "platform_tag.py", "sources.py"]

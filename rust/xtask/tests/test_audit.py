@@ -20,7 +20,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from support import PACKAGE, ROOT, XTASK, Project, clean_environment, needs_wheel, run, xtask
+from support import (
+    MARK,
+    NAME,
+    PACKAGE,
+    ROOT,
+    XTASK,
+    Project,
+    clean_environment,
+    needs_wheel,
+    run,
+    xtask,
+)
 
 VERSION = re.search(r'version = "(.*)"', (ROOT / "rust/Cargo.toml").read_text())[1]
 INFO = f"{PACKAGE}-{VERSION}.dist-info"
@@ -195,7 +206,7 @@ def cut_short(wheel):
 @breaks("Z101")
 def a_bit_of_a_member_is_flipped(wheel):
     def finish(data):
-        at = data.index(b"hello_pyrust/lib/") + 5000
+        at = data.index(f"{PACKAGE}/lib/".encode()) + 5000
         return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
     wheel.finish = finish
@@ -370,7 +381,7 @@ def a_name_without_a_platform(wheel):
 
 @breaks("W102")
 def a_name_that_is_not_normalised(wheel):
-    wheel.name = wheel.name.replace(PACKAGE, "Hello.Pyrust")
+    wheel.name = wheel.name.replace(PACKAGE, PACKAGE.title().replace("_", "."))
 
 
 @breaks("W102")
@@ -413,7 +424,7 @@ def a_library_for_any_platform(wheel):
 
 @breaks("W106")
 def metadata_of_another_project(wheel):
-    wheel.edit(f"{INFO}/METADATA", "Name: hello-pyrust", "Name: goodbye")
+    wheel.edit(f"{INFO}/METADATA", f"Name: {NAME}", "Name: goodbye")
 
 
 @breaks("W106")
@@ -588,7 +599,7 @@ def a_file_beside_the_sbom(wheel):
 
 @breaks("R210")
 def a_function_renamed_in_the_generated_module(wheel):
-    wheel.edit(f"{PACKAGE}/_ffi.py", "hello_pyrust_cakes_share", "hello_pyrust_cakes_shape")
+    wheel.edit(f"{PACKAGE}/_ffi.py", f"{PACKAGE}_cakes_share", f"{PACKAGE}_cakes_shape")
 
 
 @breaks("R210")
@@ -662,7 +673,7 @@ def no_library(wheel):
 @breaks("L302")
 def a_library_that_is_cut_short(wheel):
     data = wheel.files[wheel.library]
-    fingerprint = re.search(rb"hello_pyrust\.abi=\w+\0", data)[0]
+    fingerprint = re.search(MARK + rb"\w+\0", data)[0]
     wheel.files[wheel.library] = data[: len(data) // 2] + fingerprint
 
 
@@ -888,7 +899,7 @@ def a_function_that_is_not_in_the_header(elf):
 
 @breaks("A601", "A602", base="win_amd64")
 def a_function_of_another_name(wheel):
-    wheel.patch(b"hello_pyrust_hello\0", b"hello_pyrust_hallo\0")
+    wheel.patch(f"{PACKAGE}_hello\0".encode(), f"{PACKAGE}_hallo\0".encode())
 
 
 @breaks("A601", "A602", base="macosx_10_12_x86_64")
@@ -900,7 +911,7 @@ def a_function_of_another_name_on_macos(wheel):
 @breaks("A603")
 def a_fingerprint_of_another_abi(wheel):
     data = wheel.files[wheel.library]
-    old = re.search(rb"hello_pyrust\.abi=(\w+)\0", data)[0]
+    old = re.search(MARK + rb"(\w+)\0", data)[0]
     wheel.patch(old, old[:-17] + b"0123456789abcdef\0")
 
 
@@ -920,7 +931,7 @@ def an_sdist_without_pkg_info(sdist):
 
 @breaks("S702", base="sdist")
 def an_sdist_with_the_metadata_of_another_project(sdist):
-    sdist.edit("PKG-INFO", "Name: hello-pyrust", "Name: goodbye")
+    sdist.edit("PKG-INFO", f"Name: {NAME}", "Name: goodbye")
 
 
 @breaks("S708", base="sdist")
@@ -1062,7 +1073,7 @@ def test_wheels_of_others_are_not_judged_as_this_project(wheel, tmp_path):
     """The same wheel under another name: hardening is advice, this project's rules are off."""
     other = Wheel(wheel)
     other.name = other.name.replace(PACKAGE, "other")
-    other.edit(f"{INFO}/METADATA", "Name: hello-pyrust", "Name: other")
+    other.edit(f"{INFO}/METADATA", f"Name: {NAME}", "Name: other")
     no_relro(other)
     a_stray_file(other)
     move_info(other, f"other-{VERSION}.dist-info")
@@ -1099,7 +1110,7 @@ def test_which_arm_and_which_system_a_library_is_for(target, words, tag, expecte
     other = Wheel(wheel)
     other.tag("manylinux2014_x86_64.manylinux_2_17_x86_64", tag)
     other.name = other.name.replace(PACKAGE, "other")
-    other.edit(f"{INFO}/METADATA", "Name: hello-pyrust", "Name: other")
+    other.edit(f"{INFO}/METADATA", f"Name: {NAME}", "Name: other")
     other.files[other.library] = (tmp_path / "x.so").read_bytes()
     move_info(other, f"other-{VERSION}.dist-info")
     (found,) = judged([other.write(tmp_path)]).values()

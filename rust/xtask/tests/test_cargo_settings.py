@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from support import CARGO, ROOT, clean_environment, link_tools, run, smoke
+from support import CARGO, PACKAGE, ROOT, clean_environment, link_tools, run, smoke
 
 HOST = "x86_64-unknown-linux-gnu"
 FOREIGN = "aarch64-unknown-linux-gnu"
@@ -116,7 +116,7 @@ def test_flags_of_the_environment_are_joined_to_those_that_the_crate_needs(marke
     ("triple", "needed"),
     [
         ("x86_64-unknown-linux-musl", "target-feature=-crt-static"),
-        ("aarch64-apple-darwin", "link-arg=-Wl,-install_name,@rpath/libhello_pyrust.dylib"),
+        ("aarch64-apple-darwin", f"link-arg=-Wl,-install_name,@rpath/lib{PACKAGE}.dylib"),
     ],
 )
 def test_a_foreign_library_keeps_what_it_needs(project, triple, needed):
@@ -126,9 +126,7 @@ def test_a_foreign_library_keeps_what_it_needs(project, triple, needed):
     )
     environment["RUSTC"] = str(project.root.parent / "rustc")
     rustc = shutil.which("rustc")
-    script = (
-        f'#!/bin/sh\ncase "$*" in *"crate-name hello_pyrust"*) exit 1; esac\nexec {rustc} "$@"\n'
-    )
+    script = f'#!/bin/sh\ncase "$*" in *"crate-name {PACKAGE}"*) exit 1; esac\nexec {rustc} "$@"\n'
     (project.root.parent / "rustc").write_text(script)
     (project.root.parent / "rustc").chmod(0o755)
     text = project.setup("build_library", env=environment, fails=True)

@@ -17,6 +17,8 @@ from runners import debian
 from support import (
     HELPERS,
     HOST_PLATFORM,
+    MARK,
+    NAME,
     PACKAGE,
     ROOT,
     Environment,
@@ -63,7 +65,7 @@ def patch(path, offset, replacement):
 
 
 def patch_fingerprint(path):
-    offset = path.read_bytes().index(b"hello_pyrust.abi=") + len(b"hello_pyrust.abi=")
+    offset = path.read_bytes().index(MARK) + len(MARK)
     patch(path, offset, b"0" * 16)
 
 
@@ -71,8 +73,8 @@ def change_signature(project):
     """An export takes another type than `make header` saw."""
     project.edit(
         project.source,
-        "fn hello_pyrust_cakes_share(cakes: u32, guests: u32)",
-        "fn hello_pyrust_cakes_share(cakes: u64, guests: u64)",
+        f"fn {PACKAGE}_cakes_share(cakes: u32, guests: u32)",
+        f"fn {PACKAGE}_cakes_share(cakes: u64, guests: u64)",
     )
     project.edit(project.source, "i64::from(cakes / guests)", "(cakes / guests) as i64")
 
@@ -135,9 +137,9 @@ def test_an_empty_variable_is_an_unset_one(project):
 
 
 def test_an_old_cargo_that_names_the_package_is_understood(project, tmp_path):
-    """Before 1.79 the messages said hello-pyrust where they now say hello_pyrust."""
+    """Before 1.79 the messages said a-name where they now say a_name."""
     cargo = tmp_path / "cargo"
-    names = 's/"name":"hello_pyrust"/"name":"hello-pyrust"/'
+    names = f's/"name":"{PACKAGE}"/"name":"{NAME}"/'
     cargo.write_text(f"#!/bin/sh\ncargo \"$@\" | sed '{names}'\n")
     cargo.chmod(0o755)
     packed(project.wheel(env=clean_environment(CARGO=str(cargo))))
@@ -242,7 +244,7 @@ def test_a_library_placed_by_hand_with_another_abi_is_not_used(project, built, n
     patch_fingerprint(project.library)
     text = project.setup("bdist_wheel", env=no_cargo, fails=True)
     assert "has the ABI 0000000000000000" in text
-    assert b"hello_pyrust.abi=0000" not in packed(project.wheel())
+    assert MARK + b"0000" not in packed(project.wheel())
 
 
 # ---- lib/ holds something else -----------------------------------------------------------
@@ -273,9 +275,9 @@ def test_a_library_for_another_libc_is_refused(project, built, no_cargo):
 
 
 def test_a_library_with_the_name_of_another_system_is_not_packed(project, built, no_cargo):
-    (project.lib / "hello_pyrust.dll").write_bytes(b"MZ")
+    (project.lib / f"{PACKAGE}.dll").write_bytes(b"MZ")
     text = project.setup("bdist_wheel", env=no_cargo, fails=True)
-    assert f"{LIBRARY} is missing; there is hello_pyrust.dll" in text
+    assert f"{LIBRARY} is missing; there is {PACKAGE}.dll" in text
     place(project, built)
     packed(project.wheel(env=no_cargo))
 
@@ -357,11 +359,13 @@ def test_a_32_bit_python_gets_a_32_bit_library(project, python32, built):
 
 # ---- Another build command ---------------------------------------------------------------
 
+NO_COMMAND = f"# [build_library]\n# command = make -C ../c\n# output = ../c/{LIBRARY}"
+
 
 def test_any_build_command_can_stand_for_cargo(project, built, no_cargo):
     project.edit(
         project.python / "setup.cfg",
-        "# [build_library]\n# command = make -C ../c\n# output = ../c/libhello_pyrust.so",
+        NO_COMMAND,
         "[build_library]\n"
         f'command = /bin/mkdir -p made && /bin/cp "{built[0]}" made/any-name\n'
         "output = made/any-name",
@@ -378,23 +382,23 @@ def test_any_build_command_can_stand_for_cargo(project, built, no_cargo):
     assert "needs both" in text
 
 
-C_HEADER = """\
-typedef struct hello_pyrust_Size {
+C_HEADER = f"""\
+typedef struct {PACKAGE}_Size {{
     uint8_t kind; double width; int64_t height;
-} hello_pyrust_Size;
-typedef enum hello_pyrust_Kind { hello_pyrust_Kind_None = 3 } hello_pyrust_Kind;
-double hello_pyrust_size_area(const hello_pyrust_Size *size);
-uint32_t hello_pyrust_size_count(void);
+}} {PACKAGE}_Size;
+typedef enum {PACKAGE}_Kind {{ {PACKAGE}_Kind_None = 3 }} {PACKAGE}_Kind;
+double {PACKAGE}_size_area(const {PACKAGE}_Size *size);
+uint32_t {PACKAGE}_size_count(void);
 """
-C_SOURCE = """\
-#include "hello_pyrust.h"
-double hello_pyrust_size_area(const hello_pyrust_Size *size) { return size->width * size->height; }
+C_SOURCE = f"""\
+#include "{PACKAGE}.h"
+double {PACKAGE}_size_area(const {PACKAGE}_Size *size) {{ return size->width * size->height; }}
 """
-C_PACKAGE = """\
+C_PACKAGE = f"""\
 from ._load import ffi, lib
 
 def area(width, height):
-    return lib.hello_pyrust_size_area(ffi.new("hello_pyrust_Size *", (0, width, height)))
+    return lib.{PACKAGE}_size_area(ffi.new("{PACKAGE}_Size *", (0, width, height)))
 """
 
 
@@ -405,12 +409,12 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     header, source = c / f"{PACKAGE}.h", c / "size.c"
     header.write_text(f"#include <stdint.h>\n{C_HEADER}")
     (c / "declarations.h").write_text(C_HEADER)
-    source.write_text(C_SOURCE + "uint32_t hello_pyrust_size_count(void) { return 7; }\n")
+    source.write_text(C_SOURCE + f"uint32_t {PACKAGE}_size_count(void) {{ return 7; }}\n")
     package = project.python / PACKAGE
     command = [
         HELPERS / "ffi_module.py",
         PACKAGE,
-        "hello-pyrust",
+        NAME,
         PACKAGE,
         "0.1.0",
         "",
@@ -421,7 +425,7 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     output = tmp_path / "c/libsize.so"
     project.edit(
         project.python / "setup.cfg",
-        "# [build_library]\n# command = make -C ../c\n# output = ../c/libhello_pyrust.so",
+        NO_COMMAND,
         "[build_library]\n"
         f"command = {shutil.which('cc')} -shared -fPIC {source} -o {output}\noutput = {output}",
     )
@@ -449,7 +453,7 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     with zipfile.ZipFile(project.wheel(env=failing_cargo.environment)) as archive:
         archive.extractall(installed)
     text = run(*area, cwd=tmp_path, env=environment, fails=True)
-    assert "ImportError" in text and "hello_pyrust_size_count" in text
+    assert "ImportError" in text and f"{PACKAGE}_size_count" in text
 
 
 def test_a_library_whose_fingerprint_no_function_tells(tmp_path):

@@ -11,20 +11,20 @@ from support import (
     BIN,
     CARGO,
     FIXTURES,
-    PACKAGE,
     ROOT,
     Failed,
     Interpreter,
-    Project,
     found_interpreters,
+    link_tools,
+    renamed,
     run,
 )
 
 DECLARATIONS = FIXTURES / "declarations.rs"
 GENERATED = [
-    f"rust/include/{PACKAGE}.h",
-    f"python/{PACKAGE}/_ffi.py",
-    f"python/{PACKAGE}/_ffi.pyi",
+    "rust/include/sample.h",
+    "python/sample/_ffi.py",
+    "python/sample/_ffi.pyi",
 ]
 
 # Runs on every Python, with the folder of _ffi.py and the library as arguments.
@@ -36,7 +36,7 @@ sys.dont_write_bytecode = True
 from _ffi import ABI, ffi
 
 lib = ffi.dlopen(sys.argv[2])
-P = "hello_pyrust_"
+P = "sample_"
 
 
 def get(name):
@@ -53,12 +53,12 @@ def owned(pointer):
     try:
         return ffi.string(pointer).decode("utf-8")
     finally:
-        lib.hello_pyrust_text_free(pointer)
+        lib.sample_text_free(pointer)
 
 
 def error():
-    kind = ffi.new("hello_pyrust_ErrorKind *")
-    message = lib.hello_pyrust_error_take(kind)
+    kind = ffi.new("sample_ErrorKind *")
+    message = lib.sample_error_take(kind)
     return (kind[0], owned(message)) if message else None
 
 
@@ -91,7 +91,7 @@ def constants():
 
 def layouts():
     seen, told, functions = set(), {}, set()
-    for line in ffi.string(lib.hello_pyrust_layout()).decode("ascii").splitlines():
+    for line in ffi.string(lib.sample_layout()).decode("ascii").splitlines():
         words = line.split(" ")
         kind, name = words[:2]
         if kind == "fn":
@@ -111,7 +111,7 @@ def layouts():
                 same(((name, field, ffi.sizeof(type)), (name, field, int(size))))
     exported = [name for name in dir(lib.library) if callable(getattr(lib.library, name))]
     same((functions, set(exported)))
-    for line in owned(lib.hello_pyrust_layouts()).splitlines():
+    for line in owned(lib.sample_layouts()).splitlines():
         name, numbers = line.split(" ", 1)
         numbers = tuple(int(number) for number in numbers.split())
         same(((name, told.pop(name)), (name, numbers)))
@@ -136,70 +136,70 @@ def scalars():
     least = [-(2**7), 0, -(2**15), 0, -(2**31), 0, -(2**62), 0, -1, 0]
     most = [2**7 - 1, 2**8 - 1, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**61, 2**61, 1, 2]
     for numbers in [least, most]:
-        same((lib.hello_pyrust_numbers(*numbers), sum(numbers)))
+        same((lib.sample_numbers(*numbers), sum(numbers)))
     try:
-        lib.hello_pyrust_numbers(128, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        lib.sample_numbers(128, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     except OverflowError:
         pass
     else:
         raise AssertionError("128 was taken as an int8_t")
     same(
-        (lib.hello_pyrust_largest(), 2**64 - 1),
-        (lib.hello_pyrust_half(0.75), 0.375),
-        (lib.hello_pyrust_third(1.0), 1.0 / 3.0),
-        (lib.hello_pyrust_not(True), False),
-        (lib.hello_pyrust_not(False), True),
-        (lib.hello_pyrust_words(1, 2, 3), 123),
-        (ffi.string(lib.hello_pyrust_text_same(b"Zo\xc3\xab")), b"Zo\xc3\xab"),
-        (lib.hello_pyrust_text_same(b"Zo\xeb"), ffi.NULL),
+        (lib.sample_largest(), 2**64 - 1),
+        (lib.sample_half(0.75), 0.375),
+        (lib.sample_third(1.0), 1.0 / 3.0),
+        (lib.sample_not(True), False),
+        (lib.sample_not(False), True),
+        (lib.sample_words(1, 2, 3), 123),
+        (ffi.string(lib.sample_text_same(b"Zo\xc3\xab")), b"Zo\xc3\xab"),
+        (lib.sample_text_same(b"Zo\xeb"), ffi.NULL),
     )
-    same((error()[0], lib.hello_pyrust_ErrorKind_Argument), (error(), None))
+    same((error()[0], lib.sample_ErrorKind_Argument), (error(), None))
     into = bytearray(3)
     pointers = [ffi.from_buffer("uint8_t[]", buffer) for buffer in (b"\0\x01\xff", into)]
-    same((lib.hello_pyrust_bytes_copy(*[(pointer, 3) for pointer in pointers]), 3))
+    same((lib.sample_bytes_copy(*[(pointer, 3) for pointer in pointers]), 3))
     same((into, bytearray(b"\0\x01\xff")))
     failed = 2 ** (8 * ffi.sizeof("size_t")) - 1
-    same((lib.hello_pyrust_bytes_copy((ffi.NULL, 0), (ffi.NULL, 1)), failed))
-    same((error()[0], lib.hello_pyrust_ErrorKind_Argument))
+    same((lib.sample_bytes_copy((ffi.NULL, 0), (ffi.NULL, 1)), failed))
+    same((error()[0], lib.sample_ErrorKind_Argument))
 
 
 def enums():
     same(
-        (filled("Small", lib.hello_pyrust_small, False), 0),
-        (filled("Small", lib.hello_pyrust_small, True), 255),
-        (filled("Short", lib.hello_pyrust_short), 65535),
-        (filled("Plain", lib.hello_pyrust_plain), -(2**31)),
-        (filled("Wide", lib.hello_pyrust_wide), 2**32 - 1),
-        (lib.hello_pyrust_signed(-128), lib.hello_pyrust_Signed_Below),
-        (lib.hello_pyrust_signed(127), lib.hello_pyrust_Signed_Above),
-        (lib.hello_pyrust_huge(), lib.hello_pyrust_Huge_High),
-        (lib.hello_pyrust_signed(5), lib.hello_pyrust_Signed_Minus),
+        (filled("Small", lib.sample_small, False), 0),
+        (filled("Small", lib.sample_small, True), 255),
+        (filled("Short", lib.sample_short), 65535),
+        (filled("Plain", lib.sample_plain), -(2**31)),
+        (filled("Wide", lib.sample_wide), 2**32 - 1),
+        (lib.sample_signed(-128), lib.sample_Signed_Below),
+        (lib.sample_signed(127), lib.sample_Signed_Above),
+        (lib.sample_huge(), lib.sample_Huge_High),
+        (lib.sample_signed(5), lib.sample_Signed_Minus),
     )
-    same((error(), (lib.hello_pyrust_ErrorKind_Argument, u"5")))
+    same((error(), (lib.sample_ErrorKind_Argument, u"5")))
 
 
 def structs():
     def mixed(m):
         values = (m.flag, m.real, m.small, m.single, m.sign, m.large, m.last)
-        same((values, (True, -0.25, -8, 1.5, lib.hello_pyrust_Signed_Below, 2**64 - 2, True)))
+        same((values, (True, -0.25, -8, 1.5, lib.sample_Signed_Below, 2**64 - 2, True)))
 
-    mixed(filled("Mixed", lib.hello_pyrust_mixed))
-    n = filled("Nested", lib.hello_pyrust_nested)
+    mixed(filled("Mixed", lib.sample_mixed))
+    n = filled("Nested", lib.sample_nested)
     mixed(n.mixed)
     same(
-        ((n.before, n.after, n.huge), (1, 2, lib.hello_pyrust_Huge_High)),
+        ((n.before, n.after, n.huge), (1, 2, lib.sample_Huge_High)),
         (list(n.triple), [1, 2, 65535]),
         ([list(row) for row in n.grid], [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]),
         ([(point.x, point.y) for point in n.pair], [(3.5, -3), (4.5, -4)]),
-        (lib.hello_pyrust_nested(ffi.NULL), -1),
+        (lib.sample_nested(ffi.NULL), -1),
     )
-    same((error(), (lib.hello_pyrust_ErrorKind_Argument, u"the pointer for the result is NULL")))
-    point = lib.hello_pyrust_point_swap((7.0, -2))
+    same((error(), (lib.sample_ErrorKind_Argument, u"the pointer for the result is NULL")))
+    point = lib.sample_point_swap((7.0, -2))
     same(
         ((point.x, point.y), (-2.0, 7)),
-        (lib.hello_pyrust_point_sum(ffi.new("hello_pyrust_Point *", (0.5, 2))), 2.5),
+        (lib.sample_point_sum(ffi.new("sample_Point *", (0.5, 2))), 2.5),
     )
-    assert lib.hello_pyrust_point_sum(ffi.NULL) != 0  # NaN
+    assert lib.sample_point_sum(ffi.NULL) != 0  # NaN
     same((error()[1], u"the point is NULL"))
 
 
@@ -207,37 +207,37 @@ def callbacks():
     calls = []
     data = ffi.new("int *")
 
-    @ffi.callback("hello_pyrust_Report")
+    @ffi.callback("sample_Report")
     def report(user_data, text, real, point, huge):
         same((user_data, ffi.cast("void *", data)))
         calls.append((ffi.string(text), real, point.x, point.y, huge))
         return -(2**62)
 
-    @ffi.callback("hello_pyrust_Notice")
+    @ffi.callback("sample_Notice")
     def notice(single, flag):
         calls.append((single, flag))
 
-    same((lib.hello_pyrust_report(report, data, b"\xc3\xa9"), -(2**62)))
-    listener = ffi.new("hello_pyrust_Listener *", (data, report, 0.5))
-    same((lib.hello_pyrust_listen(listener, b"e"), -(2.0**61)))
-    lib.hello_pyrust_notice(notice)
+    same((lib.sample_report(report, data, b"\xc3\xa9"), -(2**62)))
+    listener = ffi.new("sample_Listener *", (data, report, 0.5))
+    same((lib.sample_listen(listener, b"e"), -(2.0**61)))
+    lib.sample_notice(notice)
     same(
         (calls.pop(0), (b"\xc3\xa9", 0.125, 2.5, -7, 2**63 + 1)),
         (calls.pop(0), (b"e", 0.5, -2.5, 7, 2**64 - 1)),
         (calls.pop(0), (0.5, True)),
         (calls, []),
-        (lib.hello_pyrust_report(ffi.NULL, ffi.NULL, b""), -1),
+        (lib.sample_report(ffi.NULL, ffi.NULL, b""), -1),
         (error()[1], u"the callback is NULL"),
     )
-    lib.hello_pyrust_notice(ffi.NULL)
+    lib.sample_notice(ffi.NULL)
     same((error(), None))
 
 
 def handles():
-    counter = lib.hello_pyrust_counter_new(2**32 - 2)
-    same((lib.hello_pyrust_counter_value(counter), 2**32 - 2))
-    lib.hello_pyrust_counter_free(counter)
-    same((lib.hello_pyrust_counter_value(ffi.NULL), 2**32 - 1))
+    counter = lib.sample_counter_new(2**32 - 2)
+    same((lib.sample_counter_value(counter), 2**32 - 2))
+    lib.sample_counter_free(counter)
+    same((lib.sample_counter_value(ffi.NULL), 2**32 - 1))
     same((error()[1], u"the handle is NULL"))
 
 
@@ -255,10 +255,10 @@ class Recorder(object):
 
 
 lib = Recorder(lib)
-same((ffi.string(lib.hello_pyrust_abi()).decode("ascii"), ABI))
+same((ffi.string(lib.sample_abi()).decode("ascii"), ABI))
 for test in [constants, layouts, scalars, enums, structs, callbacks, handles]:
     test()
-same((lib.hello_pyrust_callbacks_end(0), 0))
+same((lib.sample_callbacks_end(0), 0))
 import _cffi_backend
 
 same((set(dir(lib.library)) - used, set()))
@@ -281,29 +281,30 @@ def xtask(root, *words, **options):
     return run(program, *words, cwd=root, **options)
 
 
-def copy_of_project(folder):
-    project = Project(folder)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
+def sample(folder):
+    """This project by the name that declarations.rs has."""
+    project = renamed(folder, "sample")
+    link_tools(project)
     return project
 
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
     """A project with declarations.rs for a library, its generated files, and its library."""
-    project = copy_of_project(tmp_path_factory.mktemp("declarations") / "project")
+    project = sample(tmp_path_factory.mktemp("declarations") / "project")
     shutil.copy(DECLARATIONS, project.source)
     project.output = xtask(project.root, "header")
     # The same folder as xtask's, where all but the link is done.
     target = project.root / "build/header/cargo"
     run(CARGO, "build", "--lib", "--locked", "--target-dir", target, cwd=project.root / "rust")
-    project.built = target / f"debug/lib{PACKAGE}.so"
+    project.built = target / "debug/libsample.so"
     return project
 
 
 def call_everything(python, project, folder):
     program = folder / "program.py"
     program.write_text(PROGRAM)
-    return run(python, program, project.python / PACKAGE, project.built, cwd=folder).strip()
+    return run(python, program, project.python / "sample", project.built, cwd=folder).strip()
 
 
 def test_every_declaration_works_with_the_newest_cffi(generated, tmp_path):
@@ -326,8 +327,8 @@ def test_what_is_no_integer_is_left_out_with_a_note(generated):
     notes = [line for line in generated.output.splitlines() if line.startswith("note: ")]
     assert sorted(re.findall(r"^note: (\w+) ", "\n".join(notes), re.M)) == [
         "MOTTO",
-        "hello_pyrust_HALF",
-        "hello_pyrust_SUM",
+        "sample_HALF",
+        "sample_SUM",
     ]
 
 
@@ -345,18 +346,18 @@ def test_the_header_compiles(generated, tmp_path, standard):
     source = tmp_path / "source"
     # What is twice there must do no harm; what a comment swallowed would be missed.
     source.write_text(
-        f"""
-        #include "{PACKAGE}.h"
-        #include "{PACKAGE}.h"
-        int main(void) {{
-            hello_pyrust_Nested nested;
-            hello_pyrust_Signed sign = hello_pyrust_Signed_Below;
-            nested.mixed.real = hello_pyrust_HALF + hello_pyrust_SUM;
-            nested.huge = hello_pyrust_Huge_Most;
+        """
+        #include "sample.h"
+        #include "sample.h"
+        int main(void) {
+            sample_Nested nested;
+            sample_Signed sign = sample_Signed_Below;
+            nested.mixed.real = sample_HALF + sample_SUM;
+            nested.huge = sample_Huge_Most;
             nested.mixed.sign = sign;
-            return hello_pyrust_layouts() != NULL && hello_pyrust_nested(&nested)
-                && hello_pyrust_Small_Most == 255 && nested.mixed.flag == hello_pyrust_SWITCH;
-        }}
+            return sample_layouts() != NULL && sample_nested(&nested)
+                && sample_Small_Most == 255 && nested.mixed.flag == sample_SWITCH;
+        }
         """
     )
     flags = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-error=pedantic", "-fsyntax-only"]
@@ -372,8 +373,8 @@ def test_the_header_compiles(generated, tmp_path, standard):
 
 
 def test_a_header_without_wide_enumerators_is_pedantically_clean(generated, tmp_path):
-    lines = (generated.root / f"rust/include/{PACKAGE}.h").read_text().splitlines(keepends=True)
-    wide = re.compile(r"  hello_pyrust_(Wide_Most|Huge_High|Huge_Most) =")
+    lines = (generated.root / "rust/include/sample.h").read_text().splitlines(keepends=True)
+    wide = re.compile(r"  sample_(Wide_Most|Huge_High|Huge_Most) =")
     (tmp_path / "narrow.h").write_text("".join(line for line in lines if not wide.match(line)))
     (tmp_path / "source.c").write_text('#include "narrow.h"\nint main(void) { return 0; }\n')
     for standard in ["c99", "c11"]:
@@ -382,13 +383,13 @@ def test_a_header_without_wide_enumerators_is_pedantically_clean(generated, tmp_
 
 
 def test_a_comment_is_carried_into_the_header_and_swallows_nothing(generated):
-    header = (generated.root / f"rust/include/{PACKAGE}.h").read_text("utf-8")
+    header = (generated.root / "rust/include/sample.h").read_text("utf-8")
     for text in [
         "`*/` and `/*`, // twice, \"quotes\", 'apostrophes', \\n and \\u{0}, %s and ??/ too: Zoë",
-        "  // Ends with a backslash \\.\n  hello_pyrust_Small_Most = 255,\n",
+        "  // Ends with a backslash \\.\n  sample_Small_Most = 255,\n",
         "  // Ends with a backslash \\.\n  double real;\n",
-        "/* Ends with a backslash \\.\nhello_pyrust_OwnedText hello_pyrust_layouts(void);\n",
-        "the second of which ends with a backslash.\nenum hello_pyrust_Short\n",
+        "/* Ends with a backslash \\.\nsample_OwnedText sample_layouts(void);\n",
+        "the second of which ends with a backslash.\nenum sample_Short\n",
     ]:
         assert text in header
     assert not re.search(r"\\\s*$|\?\?/$", header, re.M)
@@ -398,12 +399,12 @@ def test_the_stub_is_strictly_typed(generated, tmp_path):
     (tmp_path / "use.py").write_text(
         "from _ffi import Lib, ffi\n\n\n"
         "def use(lib: Lib) -> float:\n"
-        "    value: int = lib.hello_pyrust_words(1, 2, 3) + lib.hello_pyrust_Huge_High\n"
-        "    ffi.string(lib.hello_pyrust_text_same(b'text'))\n"
-        "    lib.hello_pyrust_notice(lib.hello_pyrust_point_swap((1.0, 2)))\n"
-        "    return value + lib.hello_pyrust_half(0.5)\n"
+        "    value: int = lib.sample_words(1, 2, 3) + lib.sample_Huge_High\n"
+        "    ffi.string(lib.sample_text_same(b'text'))\n"
+        "    lib.sample_notice(lib.sample_point_swap((1.0, 2)))\n"
+        "    return value + lib.sample_half(0.5)\n"
     )
-    stub = generated.python / PACKAGE / "_ffi.pyi"
+    stub = generated.python / "sample" / "_ffi.pyi"
     shutil.copy(stub, tmp_path)
     cache = ROOT / ".mypy_cache"  # typeshed is half of the time
     run(BIN / "mypy", "--strict", "--cache-dir", cache, "_ffi.pyi", "use.py", cwd=tmp_path)
@@ -412,7 +413,7 @@ def test_the_stub_is_strictly_typed(generated, tmp_path):
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """A project with the library's own source, which tests change and `source` restores."""
-    return copy_of_project(tmp_path_factory.mktemp("original") / "project")
+    return sample(tmp_path_factory.mktemp("original") / "project")
 
 
 @pytest.fixture
@@ -455,12 +456,10 @@ def test_the_header_is_the_same_in_a_newer_edition(original, source):
 def test_a_type_without_fixed_width_is_refused(original, source):
     add_export(
         original,
-        "    fn hello_pyrust_long(value: std::os::raw::c_long) -> u8 {\n"
-        "        Ok(value as u8)\n"
-        "    }\n",
+        "    fn sample_long(value: std::os::raw::c_long) -> u8 {\n        Ok(value as u8)\n    }\n",
     )
     output = refused(original, "header")
-    assert "`uint8_t hello_pyrust_long(long value);`: `long` has another width" in output
+    assert "`uint8_t sample_long(long value);`: `long` has another width" in output
 
 
 def test_a_condition_inside_an_export_is_refused(original, source):
@@ -471,7 +470,7 @@ def test_a_condition_inside_an_export_is_refused(original, source):
     # refuses it. A constant has no part in the fingerprint.
     add_export(
         original,
-        "    #[cfg(windows)]\n    fn hello_pyrust_windows() -> () {\n        Ok(())\n    }\n",
+        "    #[cfg(windows)]\n    fn sample_windows() -> () {\n        Ok(())\n    }\n",
     )
     output = refused(original, "header")
     assert "no rules expected `cfg`" in output and "src/lib.rs:" in output
@@ -491,7 +490,7 @@ def test_an_export_that_avoids_the_gate_does_not_compile(original, source):
     original.edit(
         original.source,
         "export_handle!(",
-        '#[no_mangle]\npub extern "C" fn hello_pyrust_stray() {}\n\nexport_handle!(',
+        '#[no_mangle]\npub extern "C" fn sample_stray() {}\n\nexport_handle!(',
     )
     output = refused(original, "header")
     assert "declaration of a `no_mangle` function" in output
@@ -501,8 +500,8 @@ def test_an_export_that_avoids_the_gate_does_not_compile(original, source):
 def test_a_changed_signature_is_noticed_and_nothing_is_written(original, source):
     original.edit(
         original.source,
-        "hello_pyrust_cakes_share(cakes: u32, guests: u32)",
-        "hello_pyrust_cakes_share(cakes: u16, guests: u16, plates: u8)",
+        "sample_cakes_share(cakes: u32, guests: u32)",
+        "sample_cakes_share(cakes: u16, guests: u16, plates: u8)",
     )
     original.edit(original.source, "cakes / guests", "cakes / guests / u16::from(plates)")
     output = refused(original, "header", "--check")
@@ -520,7 +519,7 @@ EQUAL = [
 # No type in them is another one.
 OTHER = [
     ("lib.rs", r"\(cakes: u32, guests: u32\)", "(guests: u32, cakes: u32)"),
-    ("lib.rs", r"fn hello_pyrust_cakes_share\(", "fn hello_pyrust_cakes_divide("),
+    ("lib.rs", r"fn sample_cakes_share\(", "fn sample_cakes_divide("),
     ("lib.rs", "(pub bytes: u64,)(.*)(pub lines: u64,)", r"\3\2\1"),
     ("lib.rs", "Utf8 = 1,(.*)Binary = 2,", r"Utf8 = 2,\1Binary = 1,"),
     ("ffi/error.rs", r"Io = 2,(.*)Callback = 3,", r"Io = 3,\1Callback = 2,"),
@@ -582,7 +581,7 @@ def test_a_header_whose_struct_is_out_of_order_is_refused(original):
     output = refused(original, "lib")
     header.write_text(before)
     assert "Rust and C disagree" in output and "build/x86_64-unknown-linux-gnu/layout.c" in output
-    assert "'__builtin_offsetof(struct hello_pyrust_Tally, bytes) == 0'" in output, output
+    assert "'__builtin_offsetof(struct sample_Tally, bytes) == 0'" in output, output
     assert sorted(path.name for path in original.lib.iterdir()) == ["README.md"]
 
 
@@ -593,7 +592,7 @@ def test_a_type_without_a_layout_is_refused(original, source):
     original.edit(gate, line, "    const SHAPE: u64 = 0;\n")
     output = refused(original, "lib")
     gate.write_text(before)
-    assert "does not list the memory layout of hello_pyrust_BytesMut" in output
+    assert "does not list the memory layout of sample_BytesMut" in output
 
 
 # ---- Exports beside the gate, and names that C cannot tell apart ---------------------------
@@ -652,37 +651,37 @@ STRUCT = "export_struct! {\n    pub struct Tally {\n        pub a: u8,\n    }\n}
 TWICE = {
     "a handle and a private struct of the gate": (
         "pub struct Table(u8);\nexport_handle!(Table);\n",
-        "    fn hello_pyrust_table_free(table: Option<Box<Table>>) -> () {\n"
+        "    fn sample_table_free(table: Option<Box<Table>>) -> () {\n"
         "        drop(table);\n        Ok(())\n    }\n",
-        "hello_pyrust_Table would be struct crate::Table and struct crate::ffi::layout::Table",
+        "sample_Table would be struct crate::Table and struct crate::ffi::layout::Table",
     ),
     "structs": (
         "#[allow(dead_code, unused_imports)]\nmod m {\n    use crate::ffi::export_struct;\n"
         + STRUCT + "}\n",
         "",
-        "hello_pyrust_Tally would be struct crate::Tally and struct crate::m::Tally",
+        "sample_Tally would be struct crate::Tally and struct crate::m::Tally",
     ),
     "handles": (
         "mod m {\n    pub struct Guest;\n    crate::ffi::export_handle!(Guest);\n}\n",
-        "    fn hello_pyrust_other_free(guest: Option<Box<m::Guest>>) -> () {\n"
+        "    fn sample_other_free(guest: Option<Box<m::Guest>>) -> () {\n"
         "        drop(guest);\n        Ok(())\n    }\n",
-        "hello_pyrust_Guest would be struct crate::Guest and struct crate::m::Guest",
+        "sample_Guest would be struct crate::Guest and struct crate::m::Guest",
     ),
     "an enum and a struct": (
         "#[allow(dead_code)]\nmod m {\n    pub struct Encoding;\n}\n",
         "",
-        "hello_pyrust_Encoding would be enum crate::Encoding and struct crate::m::Encoding",
+        "sample_Encoding would be enum crate::Encoding and struct crate::m::Encoding",
     ),
     "callbacks": (
         "#[allow(dead_code)]\nmod m {\n    mod n {\n"
         '        pub type Step = Option<extern "C" fn(step: u64) -> u8>;\n    }\n}\n',
         "",
-        "hello_pyrust_Step would be type crate::Step and type crate::m::n::Step",
+        "sample_Step would be type crate::Step and type crate::m::n::Step",
     ),
     "constants": (
         "mod m {\n    #[allow(dead_code)]\n    pub const ANSWER: i32 = 43;\n}\n",
         "",
-        "HELLO_PYRUST_ANSWER would be const crate::ANSWER and const crate::m::ANSWER",
+        "SAMPLE_ANSWER would be const crate::ANSWER and const crate::m::ANSWER",
     ),
 }  # fmt: skip
 
@@ -712,7 +711,7 @@ def test_words_of_c_are_refused_where_they_would_be_changed_or_misread(original,
     source.write_text(source.read_text().replace("default: ", "lines: "))
     add_export(
         original,
-        "    fn hello_pyrust_word(restrict: u8) -> u8 {\n        Ok(restrict)\n    }\n",
+        "    fn sample_word(restrict: u8) -> u8 {\n        Ok(restrict)\n    }\n",
     )
     text = refused(original, "header")
     assert "error: `restrict`, a field or an argument, is a word of C or C++: rename it" in text
@@ -724,9 +723,7 @@ def test_the_length_of_an_array_is_a_number_or_a_constant_that_c_sees(original, 
         source, "        bytes: bytes.len()", "        room: [0; ROOM],\n        bytes: bytes.len()"
     )
     source.write_text(source.read_text() + "const ROOM: usize = 8;\n")
-    assert "C does not know the length hello_pyrust_ROOM: write a number" in refused(
-        original, "header"
-    )
+    assert "C does not know the length sample_ROOM: write a number" in refused(original, "header")
     before = contents(original)
     original.edit(source, "\nconst ROOM", "\npub const ROOM")
     original.edit(
@@ -737,7 +734,7 @@ def test_the_length_of_an_array_is_a_number_or_a_constant_that_c_sees(original, 
     module = (original.root / GENERATED[1]).read_text()
     for name, text in before.items():
         (original.root / name).write_bytes(text)
-    assert "uint8_t room[hello_pyrust_ROOM];" in header
+    assert "uint8_t room[sample_ROOM];" in header
     # A number without its sign is too large for C.
-    assert "#define hello_pyrust_LEAST (-9223372036854775807 - 1)" in header
-    assert "hello_pyrust_LEAST" in module
+    assert "#define sample_LEAST (-9223372036854775807 - 1)" in header
+    assert "sample_LEAST" in module

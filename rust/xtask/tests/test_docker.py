@@ -14,7 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from support import BIN, ROOT, Project, clean_environment, found_interpreters, run, xtask
+from support import (
+    BIN,
+    NAME,
+    PACKAGE,
+    ROOT,
+    Project,
+    clean_environment,
+    found_interpreters,
+    run,
+    xtask,
+)
 from test_no_checkout import other_project, tool
 
 pytestmark = pytest.mark.docker
@@ -321,9 +331,9 @@ def test_cibuildwheel(docker_project, stand_in, engine, record_property):
     assert {name.split("/")[-1] for name in differing} <= {"RECORD", "WHEEL"}
     log = (docker_project.root / "build/x86_64-unknown-linux-gnu/log").read_text()
     assert log.count("Found previously built wheel") == PYTHONS.count("-*") - 1
-    ran = re.findall(r"hello_pyrust \S+ runs on CPython (3\.\d+)", log)
+    ran = re.findall(rf"{PACKAGE} \S+ runs on CPython (3\.\d+)", log)
     assert ran == ["3.11", "3.12", "3.13"], log
-    assert re.findall(r"hello_pyrust \S+ is right on CPython (3\.\d+)", log) == ran, log
+    assert re.findall(rf"{PACKAGE} \S+ is right on CPython (3\.\d+)", log) == ran, log
     judged_and_run(docker_project, "cibuildwheel", environment, record_property)
     text = build(docker_project, "cibuildwheel", "manylinux_x86_64", environment)
     assert '"stages": []' in text

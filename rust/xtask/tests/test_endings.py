@@ -15,7 +15,7 @@ THREAD = """
     /// @param step called on the thread; not NULL.
     /// @param user_data given to `step` as it is; may be NULL.
     /// @return 0, or -1 on an error.
-    fn hello_pyrust_thread_start(step: Step, user_data: *mut c_void) -> i32 {
+    fn PREFIX_thread_start(step: Step, user_data: *mut c_void) -> i32 {
         let step = step.ok_or_else(|| Error::argument("the callback is NULL"))?;
         let user_data = user_data as usize;
         std::thread::spawn(move || {
@@ -23,7 +23,7 @@ THREAD = """
         });
         Ok(0)
     }
-"""
+""".replace("PREFIX", PACKAGE)
 
 
 @pytest.fixture(scope="module")

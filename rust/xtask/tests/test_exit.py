@@ -9,7 +9,7 @@ from support import PACKAGE, ROOT, clean_environment
 # the library's frames. What Python frees meanwhile gives the thread time to get there.
 PROGRAM = """\
 import sys, threading, time
-import hello_pyrust
+import {package} as library
 
 class Late(object):
     def __del__(self, sleep=time.sleep):
@@ -19,14 +19,14 @@ if {late}:
     sys.late = Late()
 inside = threading.Event()
 thread = threading.Thread(
-    target=hello_pyrust.countdown, args=(2**32 - 1, lambda number: inside.set())
+    target=library.countdown, args=(2**32 - 1, lambda number: inside.set())
 )
 thread.daemon = True
 thread.start()
 assert inside.wait(60)
 try:
-    hello_pyrust.share(1, 0)
-except hello_pyrust.RustPanic as error:
+    library.share(1, 0)
+except library.RustPanic as error:
     print(error)
 """
 
@@ -36,7 +36,7 @@ def test_python_ends_while_a_thread_is_inside_a_callback(interpreter, wheel, tmp
     environment.pip("install", wheel)
     runs = [
         subprocess.Popen(
-            [environment.python, "-c", PROGRAM.format(late=late)],
+            [environment.python, "-c", PROGRAM.format(late=late, package=PACKAGE)],
             cwd=tmp_path,
             env=clean_environment(),
             stdout=subprocess.PIPE,

@@ -14,6 +14,7 @@ import pytest
 from support import (
     BIN,
     CARGO,
+    NAME,
     PACKAGE,
     ROOT,
     Environment,
@@ -223,14 +224,14 @@ def test_make_wheels_builds_again_when_an_input_changes(origins, change, kind):
     assert expected in library and "up to date" not in text
 
 
-APP = """
+APP = f"""
 [project]
 name = "app"
 version = "0"
 requires-python = ">=3.8"
-dependencies = ["hello-pyrust"]
+dependencies = ["{NAME}"]
 [tool.uv.sources]
-hello-pyrust = { path = "../python", editable = true }
+{NAME} = {{ path = "../python", editable = true }}
 """
 
 
@@ -248,7 +249,7 @@ def test_uv_builds_again_when_the_crate_changes_and_else_when_it_is_told(origins
             "UV_LINK_MODE": "copy",
         }
         text = run(BIN / "uv", "--no-progress", "sync", *words, cwd=app, env=environment)
-        return "Built hello-pyrust" in text
+        return f"Built {NAME}" in text
 
     library = origins.project.library
     assert sync() and not sync()
@@ -263,7 +264,7 @@ def test_uv_builds_again_when_the_crate_changes_and_else_when_it_is_told(origins
     # What the README says of the rest.
     expected = change("crate")
     assert not sync()
-    assert sync("--reinstall-package", "hello-pyrust") and expected in library.read_bytes()
+    assert sync("--reinstall-package", NAME) and expected in library.read_bytes()
 
 
 # ---- The toolchain -------------------------------------------------------------------------

@@ -9,10 +9,10 @@ import zipfile
 
 import pytest
 
-from support import PACKAGE, clean_environment, named_interpreter, run
+from support import MARK, NAME, PACKAGE, clean_environment, named_interpreter, run
 
 LIBRARY = f"lib{PACKAGE}.so"
-VARIABLE = "HELLO_PYRUST_LIBRARY"
+VARIABLE = f"{PACKAGE.upper()}_LIBRARY"
 GREETING = "Hello Python from Rust!\n"
 CODE = {
     "plain": "int f(void) { return 1; }",
@@ -21,7 +21,7 @@ CODE = {
     "unsigned long strlcpy(char *, const char *, unsigned long);\n"
     "unsigned long f(char *a, char *b) { return strlcpy(a, b, 1); }",
     "needs g": "int g(void); int f(void) { return g(); }",
-    "abi of no text": "const char *hello_pyrust_abi(void) { return 0; }",
+    "abi of no text": f"const char *{PACKAGE}_abi(void) {{ return 0; }}",
 }
 GLIBC = "x86_64-linux-gnu.2.17"
 
@@ -90,9 +90,9 @@ def broken(kind, compiled, kept, folder):
         words = ["-Wl,--allow-shlib-undefined", "-Wl,-z,now"]
         return compiled("needs g", GLIBC, *words), "but in another version"
     if kind == "somebody else's":
-        return compiled("plain", GLIBC), "is not a hello_pyrust library"
+        return compiled("plain", GLIBC), f"is not a {PACKAGE} library"
     if kind == "somebody's of the same name":
-        return compiled("abi of no text", GLIBC), "is not a hello_pyrust library"
+        return compiled("abi of no text", GLIBC), f"is not a {PACKAGE} library"
     path = folder / "x.so"
     whole = kept.read_bytes()
     part, words = {
@@ -270,7 +270,7 @@ def test_nothing_around_makes_another_library_load(installed, compiled, tmp_path
     places = os.pathsep.join([str(tmp_path), str(tmp_path / "lib"), "."])
     variables = {"LD_LIBRARY_PATH": places, "PATH": places, "PYTHONPATH": str(tmp_path / "lib")}
     variables["DYLD_LIBRARY_PATH"] = places
-    script = str(installed.bin / "hello-pyrust")
+    script = str(installed.bin / NAME)
     for words in [("-m", PACKAGE), (script,)]:
         cwd = tmp_path / "hello" if words[0] == "-m" else tmp_path / "lib"
         text = said(installed, cwd=cwd, words=words, fails=False, **variables)
@@ -298,7 +298,7 @@ def test_the_user_may_name_another_library(installed, compiled, tmp_path):
     for path, words in [
         ("other.so.x", "is not absolute"),
         (str(tmp_path / "nowhere.so"), "is missing"),
-        (str(compiled("plain", GLIBC)), "is not a hello_pyrust library"),
+        (str(compiled("plain", GLIBC)), f"is not a {PACKAGE} library"),
         (str(tmp_path), "is not a file"),
         (str(tmp_path / "pipe"), "is not a file"),
         (str(tmp_path / "loop"), "cannot be reached: Too many levels"),
@@ -307,9 +307,8 @@ def test_the_user_may_name_another_library(installed, compiled, tmp_path):
         assert words in text and f"{VARIABLE} names it" in text
 
     data = other.read_bytes()
-    mark = b"hello_pyrust.abi="
-    abi = data[data.index(mark) + len(mark) :][:16]
-    other.write_bytes(data.replace(mark + abi, mark + b"0" * 16))
+    abi = data[data.index(MARK) + len(MARK) :][:16]
+    other.write_bytes(data.replace(MARK + abi, MARK + b"0" * 16))
     text = said(installed, cwd=tmp_path, **{VARIABLE: str(other)})
     assert "is stale: its ABI is 0000000000000000" in text and f"{VARIABLE} names it" in text
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from support import PACKAGE, ROOT, Project, clean_environment, named_interpreter, run, xtask
+from support import NAME, PACKAGE, ROOT, Project, clean_environment, named_interpreter, run, xtask
 
 GENERATED = [
     f"rust/include/{PACKAGE}.h",
@@ -21,7 +21,7 @@ KINDS = {
     "function added": [
         (
             "    // An owned text out.\n",
-            "    /// One more.\n    fn hello_pyrust_more(number: i32) -> i32 {\n"
+            f"    /// One more.\n    fn {PACKAGE}_more(number: i32) -> i32 {{\n"
             "        Ok(number)\n    }\n\n    // An owned text out.\n",
         )
     ],
@@ -153,7 +153,7 @@ def installed(request, wheel, sdist, tmp_path_factory):
         environment.pip("install", "setuptools", "wheel", "cffi")
         install_editable(environment, project, interpreter.number)
     elif way == "sdist":
-        environment.pip("install", "--no-binary", "hello-pyrust", sdist)
+        environment.pip("install", "--no-binary", NAME, sdist)
     else:
         environment.pip("install", wheel)
     base = environment.folder if way != "editable" else project.python

@@ -81,14 +81,14 @@ def test_what_belongs_to_the_library_may_lie_beside_it(project, built):
 
 @pytest.mark.parametrize(
     "setting",
-    ["packages = hello_pyrust, other", "py_modules = other", "scripts = other.sh"],
+    [f"packages = {PACKAGE}, other", "py_modules = other", "scripts = other.sh"],
 )
 def test_what_lies_beside_the_package_is_refused_by_name(setting, project, built):
     place(project, built)
     (project.python / "other").mkdir()
     for name in ["other/__init__.py", "other.py", "other.sh"]:
         (project.python / name).write_text("")
-    old = "packages = hello_pyrust\n"
+    old = f"packages = {PACKAGE}\n"
     new = setting + "\n" if setting.startswith("packages") else f"{old}{setting}\n"
     project.edit(project.python / "setup.cfg", old, new)
     for command in ["sdist", "bdist_wheel"]:

@@ -590,7 +590,7 @@ for name in sorted(os.listdir(sys.argv[2])):
         answer = [found.tag, found.triple, str(found), repr(found.version)]
     except platform_tag.NotALibrary as error:
         answer = str(error)
-    answers[name] = [answer, platform_tag.fingerprint(path, "hello_pyrust")]
+    answers[name] = [answer, platform_tag.fingerprint(path, sys.argv[3])]
     assert os.times()[0] - start < 1, name
 print(json.dumps([answers, str(platform_tag.of_interpreter())]))
 """
@@ -612,7 +612,7 @@ def files(tmp_path_factory, libraries, others, arms, built):
 
 
 def answers(python, files):
-    return json.loads(run(python, "-B", "-c", ANSWERS, ROOT / "python", files, cwd=files))
+    return json.loads(run(python, "-B", "-c", ANSWERS, ROOT / "python", files, PACKAGE, cwd=files))
 
 
 @pytest.fixture(scope="session")

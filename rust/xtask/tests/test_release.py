@@ -25,6 +25,7 @@ from support import (
     CARGO,
     HELPERS,
     HOST_PLATFORM,
+    NAME,
     PACKAGE,
     ROOT,
     XTASK,
@@ -38,16 +39,16 @@ from support import (
     xtask,
 )
 
-ADD_RUST = """export! {
+ADD_RUST = f"""export! {{
     /// The sum of two numbers, or -1 on an error.
-    fn hello_pyrust_numbers_add(a: u32, b: u32) -> i64 {
+    fn {PACKAGE}_numbers_add(a: u32, b: u32) -> i64 {{
         Ok(i64::from(a) + i64::from(b))
-    }
+    }}
 """
-ADD_PYTHON = """
+ADD_PYTHON = f"""
 
 def add(a, b):
-    return check(lib.hello_pyrust_numbers_add(a, b), -1)
+    return check(lib.{PACKAGE}_numbers_add(a, b), -1)
 """
 
 
@@ -78,9 +79,9 @@ def everywhere(project):
     """Each file's idea of the version."""
     texts = {
         "rust/Cargo.toml": r'\nversion = "(.*)"',
-        "rust/Cargo.lock": r'name = "hello-pyrust"\nversion = "(.*)"',
-        "rust/include/hello_pyrust.h": r'#define HELLO_PYRUST_VERSION "(.*)"',
-        "python/hello_pyrust/_ffi.py": r"\nVERSION = '(.*)'",
+        "rust/Cargo.lock": rf'name = "{NAME}"\nversion = "(.*)"',
+        f"rust/include/{PACKAGE}.h": rf'#define {PACKAGE.upper()}_VERSION "(.*)"',
+        f"python/{PACKAGE}/_ffi.py": r"\nVERSION = '(.*)'",
         "CHANGELOG.md": r"\n## (\S+)",
     }
     found = {
@@ -109,9 +110,9 @@ def test_a_version_before_a_release_is_what_python_calls_it(project):
     cargo = {found.pop("rust/Cargo.toml"), found.pop("rust/Cargo.lock")}
     assert cargo == {"1.0.0-rc.1"} and set(found.values()) == {"1.0.0rc1"}
     commit(project)
-    assert "dist/hello_pyrust-1.0.0rc1.tar.gz" in xtask(project, "sdist")
+    assert f"dist/{PACKAGE}-1.0.0rc1.tar.gz" in xtask(project, "sdist")
     text = xtask(project, "audit")
-    assert text == "ok dist/hello_pyrust-1.0.0rc1.tar.gz\n"
+    assert text == f"ok dist/{PACKAGE}-1.0.0rc1.tar.gz\n"
 
 
 @pytest.mark.parametrize(
@@ -177,11 +178,11 @@ def test_a_tag_is_checked_before_anything_is_built(project, sdist, tmp_path):
         text = make(
             project, "check-tag", f"REPOSITORY={server.url}", env=server_environment(server)
         )
-        assert "has 1 files of hello-pyrust 0.1.0 and lacks 20: this release completes them" in text
+        assert f"has 1 files of {NAME} 0.1.0 and lacks 20: this release completes them" in text
         one_target(project)
         commit(project)
         row = "manylinux2014_x86_64.manylinux_2_17_x86_64"
-        shutil.copy(sdist, server.folder / f"hello_pyrust-0.1.0-py2.py3-none-{row}.whl")
+        shutil.copy(sdist, server.folder / f"{PACKAGE}-0.1.0-py2.py3-none-{row}.whl")
         # Everything at once that stands against it.
         changelog(project, "## Unreleased\n- News.\n")
         project.edit(project.python / PACKAGE / "_ffi.py", "VERSION = '0.1.0'", "VERSION = '0.1'")
@@ -190,8 +191,8 @@ def test_a_tag_is_checked_before_anything_is_built(project, sdist, tmp_path):
     assert "the tag is v0.1.1, but the version in rust/Cargo.toml is 0.1.0: tag v0.1.0" in text
     assert "has uncommitted changes" in text and " M CHANGELOG.md" in text
     assert "CHANGELOG.md has no section `## 0.1.0`" in text
-    assert "out of date: python/hello_pyrust/_ffi.py; run `make header`" in text
-    assert "already has hello-pyrust 0.1.0" in text and "make bump VERSION=" in text
+    assert f"out of date: python/{PACKAGE}/_ffi.py; run `make header`" in text
+    assert f"already has {NAME} 0.1.0" in text and "make bump VERSION=" in text
     assert "error: v0.1.1 cannot be released: see above" in text
     text = make(project, "check-tag", "TAG=v0.1.0", f"REPOSITORY={server.url}", fails=True)
     assert "the tag v0.1.0 points to another commit than HEAD" in text
@@ -247,7 +248,7 @@ def test_an_upload_that_stopped_goes_on(shelf, sdist, tmp_path):
         # The index cannot store the last file.
         (server.folder / sdist.name).symlink_to("/nowhere/file")
         text = shelf.publish(server.url, env=env, fails=True)
-        assert f"lacks 1 of the 3 files of hello-pyrust 0.1.0:\n  {sdist.name}\n" in text
+        assert f"lacks 1 of the 3 files of {NAME} 0.1.0:\n  {sdist.name}\n" in text
         assert "error: the upload did not come to its end" in text
         (server.folder / sdist.name).unlink()
         assert len(there(server)) == 2  # the wheels go first
@@ -376,7 +377,7 @@ JSON = "application/vnd.pypi.simple.v1+json"
         (500, "text/html", b""),
         (200, "image/png", b""),
         (200, JSON, b'{"meta":'),
-        (200, JSON, b'{"meta": {"api-version": "9.0"}, "name": "hello-pyrust", "files": []}'),
+        (200, JSON, b'{"meta": {"api-version": "9.0"}, "name": "a", "files": []}'),
     ],
 )
 def test_an_index_that_answers_something_else(shelf, status, type, body):
@@ -403,9 +404,9 @@ def test_what_is_no_release_is_not_uploaded(shelf, sdist):
     (shelf.dist / "notes.txt").write_text("")
     assert "error: dist/notes.txt is not for an index" in shelf.publish("pypi", fails=True)
     (shelf.dist / "notes.txt").unlink()
-    shutil.copy(sdist, shelf.dist / "hello_pyrust-0.0.9.tar.gz")
+    shutil.copy(sdist, shelf.dist / f"{PACKAGE}-0.0.9.tar.gz")
     text = shelf.publish("pypi", fails=True)
-    assert "files of several releases, hello-pyrust 0.0.9, hello-pyrust 0.1.0" in text
+    assert f"files of several releases, {NAME} 0.0.9, {NAME} 0.1.0" in text
     shutil.rmtree(shelf.dist)
     assert "dist/ is empty" in shelf.publish("pypi", fails=True)
 
@@ -482,7 +483,7 @@ def test_a_release_is_gathered_and_published(release, tmp_path):
         assert there(server) == here(release)
         # The tag is released now.
         text = make(release, "check-tag", where, env=env, fails=True)
-        assert "already has hello-pyrust 0.1.0" in text
+        assert f"already has {NAME} 0.1.0" in text
 
     kept = wheel.rename(wheel.with_suffix(".kept"))
     text = make(release, "publish", "REPOSITORY=pypi", fails=True)
@@ -500,15 +501,15 @@ def test_anybody_builds_a_release_again(release, tmp_path):
     with index.Server(tmp_path / "index") as server:
         where = f"REPOSITORY={server.url}"
         text = verify("VERSION=0.1.0", where, fails=True)
-        assert f"error: {server.url} has no hello-pyrust 0.1.0" in text
+        assert f"error: {server.url} has no {NAME} 0.1.0" in text
         for path in release.dist.iterdir():
             shutil.copy(path, server.folder)
         (wheel,) = server.folder.glob("*.whl")
-        (server.folder / "hello_pyrust-0.1.0-py2.py3-none-win32.whl").write_bytes(b"no wheel")
+        (server.folder / f"{PACKAGE}-0.1.0-py2.py3-none-win32.whl").write_bytes(b"no wheel")
         text = verify("VERSION=0.1.0", where, env=release.env, timeout=1500)
-        lines = re.findall(r"(?m)^  (hello_pyrust-\S+) +[0-9a-f]{16}  (\w+)$", text)
+        lines = re.findall(rf"(?m)^  ({PACKAGE}-\S+) +[0-9a-f]{{16}}  (\w+)$", text)
         assert sorted(lines) == [(path.name, "same") for path in sorted(release.dist.iterdir())]
-        assert "not compared: hello_pyrust-0.1.0-py2.py3-none-win32.whl" in text
+        assert f"not compared: {PACKAGE}-0.1.0-py2.py3-none-win32.whl" in text
 
         rewrite(wheel, ".cdx.json", b'"version": "1.', b'"version": "0.')
         text = verify("VERSION=0.1.0", where, env=release.env, fails=True)
@@ -640,18 +641,18 @@ def next_version(tmp_path_factory):
 
 # It has the first version loaded while the second one is installed. What is loaded goes on;
 # glibc gives a path that it knows the library that it has, which is refused.
-OLD_PROCESS = """
+OLD_PROCESS = f"""
 import sys
-import hello_pyrust
-guest = hello_pyrust.Guest("old")
-print(hello_pyrust.__version__)
+import {PACKAGE}
+guest = {PACKAGE}.Guest("old")
+print({PACKAGE}.__version__)
 sys.stdout.flush()
 sys.stdin.readline()
-loaded = sys.modules.pop("hello_pyrust")
-for name in [name for name in sys.modules if name.startswith("hello_pyrust.")]:
+loaded = sys.modules.pop("{PACKAGE}")
+for name in [name for name in sys.modules if name.startswith("{PACKAGE}.")]:
     del sys.modules[name]
 try:
-    import hello_pyrust
+    import {PACKAGE}
     print("imported")
 except ImportError as error:
     print(error)
@@ -673,7 +674,7 @@ def test_an_upgrade_with_another_abi(interpreter, wheel, next_version, tmp_path)
         try:
             assert old.stdout.readline() == "0.1.0\n"
             upgrade = ["install", "--upgrade", "--no-deps", "--index-url", f"{server.url}simple/"]
-            environment.pip(*upgrade, "hello-pyrust", env=server_environment(server))
+            environment.pip(*upgrade, NAME, env=server_environment(server))
             printed, _ = old.communicate("\n", timeout=120)
         finally:
             old.kill()
@@ -682,7 +683,7 @@ def test_an_upgrade_with_another_abi(interpreter, wheel, next_version, tmp_path)
     assert re.search(r"the library .* was replaced, .* has loaded the earlier one, .*: "
                      "restart the process", refused)  # fmt: skip
     assert goes_on == ["Hello old from Rust! (visit 1)", "Hello you from Rust!"]
-    code = "import hello_pyrust; print(hello_pyrust.__version__, hello_pyrust.add(2, 3))"
+    code = f"import {PACKAGE}; print({PACKAGE}.__version__, {PACKAGE}.add(2, 3))"
     assert "0.2.0" in run(environment.python, "-c", code, cwd=environment.folder)
 
 
@@ -704,15 +705,15 @@ def test_an_upgrade_past_a_wheel_in_pips_cache(
             options += ["--index-url", f"{server.url}simple/"]
             environment.pip("install", *options, *words, env=env)
             assert len(working_cargo.calls) - before == calls
-            code = "import hello_pyrust; print(hello_pyrust.__version__)"
+            code = f"import {PACKAGE}; print({PACKAGE}.__version__)"
             return run(environment.python, "-c", code, cwd=environment.folder).strip()
 
-        assert install("hello-pyrust", calls=1) == "0.1.0"
+        assert install(NAME, calls=1) == "0.1.0"
         shutil.copy(next_version[1], server.folder)
-        assert install("hello-pyrust", calls=1) == "0.2.0"
+        assert install(NAME, calls=1) == "0.2.0"
         # And back, with what is in the cache.
-        assert install("hello-pyrust==0.1.0", calls=0) == "0.1.0"
-        assert install("hello-pyrust==0.2.0", calls=0) == "0.2.0"
+        assert install(f"{NAME}==0.1.0", calls=0) == "0.1.0"
+        assert install(f"{NAME}==0.2.0", calls=0) == "0.2.0"
 
 
 # ---- The oldest Rust ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from support import CARGO, PACKAGE, Project, run, xtask
+from support import CARGO, NAME, PACKAGE, Project, run, xtask
 from test_targets import foreign  # noqa: F401 (a fixture)
 
 # A crate of each kind, small ones. `libc` has no dependencies; `shlex` comes with `cc`.
@@ -76,7 +76,7 @@ def made(tmp_path_factory):
 
 def test_the_wheels_own(wheel):
     sbom = json.loads(sbom_of(wheel))
-    assert sbom["metadata"]["component"]["purl"] == "pkg:cargo/hello-pyrust@0.1.0"
+    assert sbom["metadata"]["component"]["purl"] == f"pkg:cargo/{NAME}@0.1.0"
     assert names(sbom) == {"rust-std"}, "it has no dependencies"
 
 

@@ -13,7 +13,7 @@ import pytest
 import process
 import roots
 from runners import checks, protocol
-from support import HELPERS, PACKAGE, ROOT, clean_environment, named_interpreter, run, xtask
+from support import HELPERS, MARK, PACKAGE, ROOT, clean_environment, named_interpreter, run, xtask
 
 # What runs foreign wheels, by the target's short name. Each is of another kind.
 FOREIGN = [
@@ -66,7 +66,7 @@ def broken(wheel, folder, library, name=None):
 
 
 def wrong_fingerprint(library):
-    return re.sub(rb"(?<=hello_pyrust\.abi=)[0-9a-f]{16}", b"0123456789abcdef", library)
+    return re.sub(MARK + rb"[0-9a-f]{16}", MARK + b"0123456789abcdef", library)
 
 
 def other_architecture(target, library):
@@ -215,16 +215,20 @@ def test_a_root_is_made_once_and_again_for_another_recipe(tmp_path, monkeypatch)
 CHANGES = {
     "nothing": ("", "", f"{PACKAGE} .* runs on "),
     "fingerprint": (r"ABI = '\w+'", "ABI = '0123456789abcdef'", "is stale: its ABI is "),
-    "missing function": ("(?<=pyrust_)hello'", "hellp'", "lacks a function .*pyrust_hellp"),
+    "missing function": (
+        f"{PACKAGE}_hello'", f"{PACKAGE}_hellp'", f"lacks a function .*{PACKAGE}_hellp"
+    ),
     "undeclared function": (
-        r"b'[^']*pyrust_hello',0,", "", "exports hello_pyrust_hello, which the header does not"
+        rf"b'[^']*{PACKAGE}_hello',0,", "", f"exports {PACKAGE}_hello, which the header does not"
     ),
     "order of fields": (
         r"bytes'(,b'[^']*)lines'", r"lines'\1bytes'",
         "has `struct Tally .*`, _ffi.py has `struct Tally .* lines:0:8 bytes:8:8 ",
     ),
     "value": ("(?<=Encoding_Binary',)2", "3", "has `enum .*`, _ffi.py has `enum .*Binary=3"),
-    "struct": ("pyrust_Tally'", "pyrust_Talle'", "has `struct Tally .*`, which _ffi.py does not"),
+    "struct": (
+        f"{PACKAGE}_Tally'", f"{PACKAGE}_Talle'", "has `struct Tally .*`, which _ffi.py does not"
+    ),
     "no fingerprint": (r"ABI = '\w+'", "ABI = ''", f"{PACKAGE} .* runs on "),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 
-from support import PACKAGE, clean_environment, named_interpreter, run, xtask
+from support import NAME, PACKAGE, clean_environment, named_interpreter, run, xtask
 from test_decisions import HOST_TRIPLE, place
 
 FIFO = "neither a file nor a folder"
@@ -53,7 +53,7 @@ def setup(project, *words, fails=False, before=(), python=sys.executable, **vari
 def refusal(project, *words, **options):
     """The one line in which setup.py says what is wrong."""
     lines = setup(project, *words, fails=True, **options).splitlines()
-    (line,) = [line for line in lines if line.startswith(("hello-pyrust: ", "error: "))]
+    (line,) = [line for line in lines if line.startswith((f"{NAME}: ", "error: "))]
     return line
 
 
@@ -158,9 +158,9 @@ def test_a_file_that_stands_where_a_folder_belongs(project, built):
         ("dist", "sdist"),
         ("dist", "bdist_wheel"),
         ("build", "bdist_wheel"),
-        ("hello_pyrust.egg-info", "sdist"),
+        (f"{PACKAGE}.egg-info", "sdist"),
     ]:
-        for old in ["build", "dist", "hello_pyrust.egg-info"]:
+        for old in ["build", "dist", f"{PACKAGE}.egg-info"]:
             shutil.rmtree(project.python / old, ignore_errors=True)
         (project.python / name).write_text("")
         assert name in refusal(project, command)

@@ -14,7 +14,7 @@ import pytest
 
 import macho_signature
 import roots
-from support import CARGO, FIXTURES, PACKAGE, ROOT, XTASK, clean_environment, run, xtask
+from support import CARGO, FIXTURES, PACKAGE, ROOT, XTASK, clean_environment, renamed, run, xtask
 
 # Nothing here may reach for a toolchain: rustup asks a closed port.
 CLOSED = {
@@ -373,9 +373,10 @@ def test_a_row_is_all_that_a_platform_needs(project, foreign):
 
 
 @pytest.mark.slow
-def test_c_agrees_with_rust_about_every_declaration_elsewhere(project, foreign):
+def test_c_agrees_with_rust_about_every_declaration_elsewhere(foreign, tmp_path):
     """32 bits, and the most significant byte first."""
     environment = foreign("manylinux_s390x", "win32")
+    project = renamed(tmp_path / "sample", "sample")
     shutil.copy(FIXTURES / "declarations.rs", project.source)
     xtask(project, "header")
     sizes = []
@@ -383,7 +384,7 @@ def test_c_agrees_with_rust_about_every_declaration_elsewhere(project, foreign):
         xtask(project, "lib", triple, env=environment)
         assertions = (project.root / f"build/{triple}/layout.c").read_text()
         assert assertions.count("offsetof(") == 23
-        sizes += re.findall(r"sizeof\(hello_pyrust_Listener\) == (\d+)", assertions)
+        sizes += re.findall(r"sizeof\(sample_Listener\) == (\d+)", assertions)
     assert sizes == ["24", "16"]
 
 
