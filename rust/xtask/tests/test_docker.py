@@ -16,7 +16,6 @@ import pytest
 
 from support import (
     BIN,
-    NAME,
     PACKAGE,
     ROOT,
     Project,

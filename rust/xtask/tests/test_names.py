@@ -7,6 +7,7 @@ import zipfile
 from configparser import Error, RawConfigParser
 
 import pytest
+
 from adopter import make
 from support import ROOT, XTASK, commit, named_interpreter, run, xtask
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from support import CARGO, PACKAGE, ROOT, clean_environment, run
 
 # Hides the folders that the arguments before `--` name, and runs what stands after it.

@@ -21,7 +21,6 @@ import index
 import reproduce
 import roots
 from support import (
-    BIN,
     CARGO,
     HELPERS,
     HOST_PLATFORM,
