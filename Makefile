@@ -150,7 +150,7 @@ lint: venv ## Check format, lints, types, and that generated files are up to dat
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-	cmp LICENSE python/LICENSE
+	for file in LICENSE*; do cmp "$$file" "python/$$file" || exit; done
 	$(XTASK) header --check
 	$(XTASK) targets --check
 	$(XTASK) rules --check

@@ -49,6 +49,7 @@ from sources import (
     folders_above,
     generated,
     is_file,
+    licences,
     native,
     package_files,
     read_lines,
@@ -547,6 +548,9 @@ class BuildPy(build_py):
 class BdistWheel(bdist_wheel):
     """One wheel for every Python of the library's platform."""
 
+    # The wheel package of Python 2.7 takes a list's commas for parts of the names.
+    license_paths = property(lambda self: licences())
+
     def run(self):
         shutil.rmtree(self.bdist_dir, ignore_errors=True)  # what a killed build left
         self.tag = None
@@ -692,7 +696,7 @@ def run():
     """Runs the commands that setup.py was called with."""
     check_date()
     with one_at_a_time():
-        text_of("LICENSE")  # setuptools would carry on without it.
+        licences()  # setuptools would carry on without one.
         setup(
             version=generated("VERSION"),
             # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.

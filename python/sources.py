@@ -3,6 +3,7 @@
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
 """
 
+import glob
 import hashlib
 import io
 import os
@@ -83,6 +84,34 @@ def generated(name):
     return found.group(1)
 
 
+def licences():
+    """The files that setup.cfg names under `license_files`, by a line or a comma each, as
+    setuptools reads them: names or patterns. Each must be there: most licences require it."""
+    named = SETTINGS.get(("metadata", "license_files")) or ""
+    found = []
+    for pattern in [word.strip() for word in re.split("\n" if "\n" in named else ",", named)]:
+        names = sorted(filter(os.path.isfile, glob.glob(pattern))) or [pattern]
+        found += [name.replace(os.sep, "/") for name in names if name and name not in found]
+    if not found:
+        fail(
+            "setup.cfg names no licence's file",
+            "write `license_files = LICENSE` below [metadata], and put that file beside it",
+        )
+    for name in found:
+        if os.path.isabs(name) or ".." in name.split("/"):
+            fail(
+                "setup.cfg names %s under `license_files`, which is outside %s" % (name, HERE),
+                "copy it here, and name the copy",
+            )
+        if not os.path.lexists(name):
+            fail(
+                "cannot read %s: No such file or directory" % name,
+                "put it into %s, or correct `license_files` in setup.cfg" % HERE,
+            )
+        text_of(name)
+    return found
+
+
 def files_below(folder, skip=()):
     """Every file as {name below the folder, with slashes: path}, but hidden ones, editors'
     backups, what builds leave, and links that lead back; of what `cargo vendor` left, every
@@ -126,7 +155,7 @@ def leads_back(path, top):
 
 def sdist_files():
     """Everything in the sdist but PKG-INFO, as {name: path}."""
-    names = ["LICENSE", "README.md", "pyproject.toml", "setup.cfg", "setup.py"]
+    names = licences() + ["README.md", "pyproject.toml", "setup.cfg", "setup.py"]
     names += ["build_library.py", "platform_tag.py", "sources.py"]
     if CRATE == "rust" and os.path.isfile(".cargo/config.toml"):
         names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`

@@ -52,6 +52,7 @@ const HELPERS: Files = embed!("../":
     "helpers/runners/protocol.py"
     "helpers/runners/wine.py"
     "helpers/smoke_gate.py"
+    "helpers/testing.py"
     "helpers/verify_release.py"
 );
 const DEFAULTS: Files = embed!("../../../":

@@ -24,6 +24,8 @@ pub struct Context {
     /// The files of the sdist, below its folder, with the SHA-256 of those that can be read in
     /// the working tree.
     pub sources: BTreeMap<String, Option<[u8; 32]>>,
+    /// The files of licences, as setup.cfg names them.
+    pub licences: BTreeSet<String>,
     /// The project's other files: the sdist holds those that the crate needs.
     pub beside: BTreeSet<String>,
     /// What setup.cfg says of the project; nothing where it is said elsewhere.

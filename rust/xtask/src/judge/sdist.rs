@@ -94,7 +94,8 @@ impl Judge<'_> {
             .keys()
             .filter(|name| !files.contains_key(*name))
         {
-            let said = ["LICENSE", "rust/Cargo.toml", "rust/Cargo.lock"].contains(&&**name);
+            let said = context.licences.contains(name)
+                || ["rust/Cargo.toml", "rust/Cargo.lock"].contains(&&**name);
             if !said {
                 self.add(&rules::S703, Some(name), "it is missing");
             }

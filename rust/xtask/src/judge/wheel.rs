@@ -229,7 +229,8 @@ impl Judge<'_> {
             let there = members.iter().any(|member| member.name == name)
                 || contents.unreadable.contains(&name);
             // Other rules are about these.
-            let said = ["METADATA", "RECORD", "WHEEL", "LICENSE"].contains(&base_name(&name));
+            let said = name.starts_with(&format!("{info}/licenses/"))
+                || ["METADATA", "RECORD", "WHEEL"].contains(&base_name(&name));
             if !there && !said {
                 self.add(&rules::R208, Some(&name), "it is missing");
             }

@@ -37,10 +37,7 @@ pub fn context(project: &Project) -> Result<Context> {
     let module = &project.module;
     let settings = &project.settings;
     let pyproject = fs::read_to_string(project.python.join("pyproject.toml")).unwrap_or_default();
-    let mut licences = listed(settings.get("metadata", "license_files"));
-    if licences.is_empty() {
-        licences.push("LICENSE"); // which setup.py packs in any case
-    }
+    let licences = licences(project)?;
     let mut info: BTreeSet<String> = ["METADATA", "RECORD", "WHEEL", "top_level.txt"]
         .map(str::to_owned)
         .into();
@@ -55,7 +52,7 @@ pub fn context(project: &Project) -> Result<Context> {
         if own && !name.starts_with(&format!("{module}/lib/")) {
             package.insert(name.clone());
         }
-        if own || BESIDE_THE_PACKAGE.contains(&&*name) || licences.contains(&&*name) {
+        if own || licences.contains(&name) || BESIDE_THE_PACKAGE.contains(&&*name) {
             sources.insert(name, digest(project, &path));
         }
     }
@@ -85,6 +82,7 @@ pub fn context(project: &Project) -> Result<Context> {
         package,
         info,
         sources,
+        licences,
         beside,
         metadata: Metadata::declared(&pyproject, settings),
         rows: targets::load(project)?,
@@ -93,19 +91,30 @@ pub fn context(project: &Project) -> Result<Context> {
     })
 }
 
+/// The files of licences, by setup.py's own reader of setup.cfg.
+fn licences(project: &Project) -> Result<BTreeSet<String>> {
+    const ASK: &str = "import json, sys; sys.path.insert(0, '.'); import sources; \
+                       print(json.dumps(sources.licences()))";
+    let output = project
+        .command(project.tool("python")?)?
+        .current_dir(&project.python)
+        .args(["-I", "-c", ASK])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 /// The SHA-256 of a file in the working tree, if it can be read.
 fn digest(project: &Project, path: &str) -> Option<[u8; 32]> {
     let contents = fs::read(project.root.join(path)).ok()?;
     Some(Sha256::digest(contents).into())
 }
 
-/// The items of a setting of setuptools that is a list.
-fn listed(value: &str) -> Vec<&str> {
-    let items = value.split([',', '\n']).map(str::trim);
-    items.filter(|item| !item.is_empty()).collect()
-}
-
-/// What an sdist holds of `python`, beside the package and the licence's files.
+/// What an sdist holds of `python`, beside the package and the licences.
 const BESIDE_THE_PACKAGE: [&str; 7] = [
     "README.md",
     "build_library.py",
