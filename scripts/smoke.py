@@ -30,7 +30,7 @@ def raises(error, function, *arguments):
 
 
 def main():
-    code = "import sys, hello_pyrust; sys.exit(hello_pyrust.hello() != 42)"
+    code = "import sys, hello_pyrust as it; sys.exit(it.hello() != 42)"
     printed = subprocess.check_output([sys.executable, "-c", code])
     equal(printed.decode("utf-8").splitlines(), ["Hello Python from Rust!"])
     command = os.path.join(os.path.dirname(sys.executable), "hello-pyrust")

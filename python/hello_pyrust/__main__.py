@@ -1,4 +1,4 @@
-"""`python -m hello_pyrust` and the command `hello-pyrust`: prints the greeting."""
+"""`python -m hello_pyrust`, and the package's command: prints the greeting."""
 
 from hello_pyrust import hello
 
