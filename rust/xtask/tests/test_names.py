@@ -166,7 +166,9 @@ def test_the_nearest_folder_with_settings_is_the_project(tmp_path):
 
 def test_settings_are_read_as_python_reads_them():
     """The pipeline's tests hold its own reader against the same file."""
-    for text, expected in json.loads((ROOT / "rust/xtask/tests/fixtures/setup_cfg.json").read_text("utf-8")):
+    for text, expected in json.loads(
+        (ROOT / "rust/xtask/tests/fixtures/setup_cfg.json").read_text("utf-8")
+    ):
         parser = RawConfigParser()
         try:
             # A file's lines, as Python opens it, end with line feeds.

@@ -1,5 +1,6 @@
-"""Several licences, each with its file: packed, and judged."""
+"""What setup.cfg may say otherwise: several licences, each with its file, and no command."""
 
+import re
 import tarfile
 import zipfile
 
@@ -70,3 +71,16 @@ def test_a_licence_that_is_not_there_is_named(project):
     assert "setup.cfg names no licence's file" in project.setup("sdist", fails=True)
     project.edit(settings, "license = MIT", "license_files = ../LICENSE\nlicense = MIT")
     assert "which is outside" in project.setup("sdist", fails=True)
+
+
+def test_a_package_needs_no_command(project):
+    settings = project.python / "setup.cfg"
+    text_before = settings.read_text()
+    settings.write_text(re.sub(r"(?s)\[options.entry_points\].*?\n\n", "", text_before))
+    commit(project)
+    for verb in "sdist", "wheels":
+        xtask(project, verb)
+    text = xtask(project, "audit")
+    assert "findings" not in text and text.count("ok dist/") == 2
+    settings.write_text(text_before)
+    assert "entry_points.txt" in xtask(project, "audit", fails=True)
