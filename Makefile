@@ -58,10 +58,6 @@ help: ## List the commands
 wheels: venv ## Build, repair, audit and run wheels, into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo|docker|cross|cibuildwheel; LOCAL_SETTINGS=1)
 	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(BACKEND_OPTION) $(TARGETS)
 
-.PHONY: wheel
-wheel: venv ## The same, only for this machine's platform
-	$(XTASK) wheels host
-
 .PHONY: smoke
 smoke: venv ## Run the wheels in dist/, as far as this machine can (TARGETS="…", default: all)
 	$(XTASK) smoke $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS))
@@ -71,9 +67,8 @@ audit: venv ## Check dist/ against the rules (FILES="…": other files, of any p
 	$(XTASK) audit $(if $(EXPLAIN),--explain $(EXPLAIN)) $(if $(RELEASE),--release) $(FILES)
 
 .PHONY: targets
-targets: venv ## Print the table of targets, and update its copy in README.md
+targets: venv ## Print the table of targets
 	$(XTASK) targets
-	$(XTASK) targets --write
 
 .PHONY: doctor
 doctor: venv ## Report what would build TARGETS here, and what is missing
@@ -114,8 +109,9 @@ header: venv ## Generate the C header, _ffi.py and _ffi.pyi from the Rust source
 	$(XTASK) header
 
 .PHONY: rules
-rules: venv ## Generate docs/rules.md, and ci/platforms.toml from auditwheel's and delvewheel's data
+rules: venv ## Generate docs/rules.md, the table of targets in README.md, and ci/platforms.toml from auditwheel's and delvewheel's data
 	$(XTASK) rules --write
+	$(XTASK) targets --write
 
 .PHONY: test
 test: venv ## Run the tests on every Python of this machine

@@ -48,7 +48,7 @@ def test_a_typo_gets_the_nearest_names(project):
 def test_the_table_in_the_readme_is_checked(project):
     xtask(project, "targets", "--check")
     project.edit(project.root / "ci/targets.toml", '"win32"', '"win_x86"')
-    assert "make targets" in xtask(project, "targets", "--check", fails=True)
+    assert "make rules" in xtask(project, "targets", "--check", fails=True)
     xtask(project, "targets", "--write")
     assert "`win_x86`" in (project.root / "README.md").read_text()
     xtask(project, "targets", "--check")

@@ -19,7 +19,7 @@ pub struct Options {
 
 /// Prints the table, or keeps the copy in README.md equal to it.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
-    const BEGIN: &str = "<!-- `make targets` writes this table -->\n";
+    const BEGIN: &str = "<!-- `make rules` writes this table -->\n";
     const END: &str = "\n<!-- end of the table -->";
     let table = markdown(&load(project)?);
     if !options.write && !options.check {
@@ -38,7 +38,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     let stale = project.keep([(path, text)], options.write)?;
     ensure!(
         options.write || stale.is_empty(),
-        "out of date: the table of targets in README.md; run `make targets`"
+        "out of date: the table of targets in README.md; run `make rules`"
     );
     Ok(())
 }
