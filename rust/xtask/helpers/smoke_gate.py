@@ -10,7 +10,6 @@ Prints one line and exits 0, or says what is wrong and exits 1.
 from __future__ import print_function
 
 import importlib
-import pkgutil
 import platform
 import sys
 
@@ -61,8 +60,7 @@ def check_layouts(table, prefix, ffi, functions):
 def check(module):
     """Checks a package by the name that a program imports. Returns its version, as text."""
     about = importlib.import_module(module + "._ffi")
-    names = [name for _, name, _ in pkgutil.iter_modules(sys.modules[module].__path__)]
-    loader = importlib.import_module(module + ("._load" if "_load" in names else "._native"))
+    loader = importlib.import_module(module + "._load")
     ffi, lib = loader.ffi, loader.lib
     for function in dir(lib):
         try:

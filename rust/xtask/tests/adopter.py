@@ -1,10 +1,9 @@
 """A small project of another author's, with the kit of this one: a crate of two functions, one of
 which can fail, and a package of three lines."""
 
-import re
 import shutil
 
-from support import HELPERS, PACKAGE, ROOT, Tree
+from support import PACKAGE, ROOT, Tree
 
 SETTINGS = """\
 [metadata]
@@ -104,13 +103,6 @@ renaming_overrides_prefixing = true
 prefix_with_name = true
 """
 
-SMOKE = """\
-import platform
-import {module}
-assert {module}.halve(8) == (4, u"{crate}")
-print("halve runs on %s %s" % (platform.python_implementation(), platform.python_version()))
-"""
-
 
 def make(folder, distribution, module, crate, lib=None, licences=("LICENSE",), licence="MIT"):
     """Writes the project into a new folder. crate: the name of cargo's package; lib: that of its
@@ -134,7 +126,6 @@ def make(folder, distribution, module, crate, lib=None, licences=("LICENSE",), l
         "rust/Cargo.lock": LOCK,
         "rust/cbindgen.toml": BINDINGS,
         "rust/src/lib.rs": SOURCE,
-        "scripts/smoke.py": SMOKE,
     }
     files.update({f"python/{name}": f"{name}: do as you like.\n" for name in licences})
     for name, text in files.items():
@@ -160,21 +151,4 @@ def copy_kit(folder, names):
     (folder / "rust/.cargo").mkdir()
     (folder / "rust/.cargo/config.toml").write_text(
         settings.replace(f"lib{PACKAGE}.", f"lib{names['module']}.")
-    )
-    # To go when the loader takes its names from _ffi.py.
-    rename_loader(package / "_native.py", names)
-    # To go when the tool brings these along.
-    for name in ["ci", "docker", HELPERS.relative_to(ROOT), "rust/xtask/src"]:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-
-
-def rename_loader(path, names):
-    text = path.read_text()
-    symbols = rf"(?<=\blib\.){PACKAGE}(?=_)|\b{PACKAGE}(?=\.abi=|_ErrorKind)"
-    text = re.sub(symbols, names["prefix"], text)
-    path.write_text(
-        text.replace(PACKAGE, names["module"])
-        .replace(PACKAGE.upper(), names["module"].upper())
-        .replace(PACKAGE.replace("_", "-"), names["distribution"])
     )

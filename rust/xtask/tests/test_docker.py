@@ -399,6 +399,7 @@ def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
     def verb(*words):
         return run(*program, *words, cwd=project, env=environment, timeout=900)
 
+    verb("header")
     assert IMAGE in verb("image", "manylinux2014_x86_64").splitlines()
     for backend, stage in [("docker", "repair"), ("cibuildwheel", "cibuildwheel")]:
         text = verb("wheels", "--json", "--backend", backend)

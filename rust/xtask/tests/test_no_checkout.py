@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from support import CARGO, PACKAGE, ROOT, clean_environment, run
+from adopter import make
+from support import CARGO, ROOT, clean_environment, link_tools, run
 
 # Hides the folders that the arguments before `--` name, and runs what stands after it.
 HIDE = """
@@ -33,12 +34,7 @@ def tool(folder):
 
 def other_project(folder):
     """A project with neither the tool's sources nor tables of its own."""
-    names = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
-    for name in filter(None, names):
-        if not name.startswith(("ci/", "docker/", "rust/xtask/")) and (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
+    link_tools(make(folder, "other-thing", "other_thing", "other-thing-sys"))
     return folder
 
 
@@ -51,9 +47,9 @@ def test_another_project_is_served(tmp_path):
 
     assert "| `win_arm64` |" in verb("targets")
     assert "manylinux_x86_64" in verb("doctor", "host")
-    (project / f"python/{PACKAGE}/_ffi.py").unlink()
     verb("header")
-    assert "make header" in (project / f"python/{PACKAGE}/_ffi.py").read_text().split("\n")[0]
+    module = project / "python/other_thing/_ffi.py"
+    assert "make header" in module.read_text().split("\n")[0]
     verb("wheels", "host")
     verb("sdist")
     text = verb("smoke")

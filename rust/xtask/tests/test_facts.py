@@ -4,7 +4,8 @@ import re
 import sys
 
 import pytest
-from conftest import PACKAGE, ROOT
+
+from support import PACKAGE, ROOT
 
 sys.path.insert(0, str(ROOT / "python"))
 import platform_tag
@@ -18,7 +19,7 @@ def test_the_name_of_a_library():
     loader = LOADER.read_text()
     for system, sys_platform in [("linux", None), ("macos", "darwin"), ("windows", "win32")]:
         name = platform_tag.library_name(system, "%s")
-        assert '"' + name.replace("%s", "{module}") + '"' in body
+        assert '"' + name.replace("%s", "{stem}") + '"' in body
         wanted = f'"{sys_platform}": "{name}"' if sys_platform else f'sys.platform, "{name}")'
         assert wanted in loader
 
@@ -27,7 +28,7 @@ def test_the_name_of_a_library():
     ("path", "words"),
     [
         ("rust/src/ffi/fingerprint.rs", 'env!("CARGO_CRATE_NAME"), ".abi=")'),
-        ("rust/xtask/src/facts/library.rs", 'format!("{module}.abi=")'),
+        ("rust/xtask/src/facts/library.rs", 'format!("{prefix}.abi=")'),
         ("python/platform_tag.py", r'b"\\.abi=([0-9a-f]{16})\0"'),
         (LOADER.relative_to(ROOT), r'"%s.abi=%s\0"'),
     ],
