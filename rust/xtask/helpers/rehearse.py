@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from packaging.tags import sys_tags
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import index
 import interpreters
@@ -116,18 +116,25 @@ def packages(python: Path) -> Path:
     return Path(process.run([python, "-c", code]).strip())
 
 
+def metadata(python: Path) -> Path:
+    """The folder `.dist-info` of the installed package, which old tools spell otherwise."""
+    name = canonicalize_name(project.NAME)
+    found = packages(python).glob("*.dist-info")
+    (folder,) = (path for path in found if canonicalize_name(path.name.split("-")[0]) == name)
+    return folder
+
+
 def platform_tags(python: Path) -> set[str]:
     """The platforms that the installed package's WHEEL names."""
-    (path,) = packages(python).glob(f"{project.PACKAGE}-*.dist-info/WHEEL")
-    return set(re.findall(r"(?m)^Tag: \S+-none-(\S+)", path.read_text()))
+    text = (metadata(python) / "WHEEL").read_text()
+    return set(re.findall(r"(?m)^Tag: \S+-none-(\S+)", text))
 
 
 def commands(python: Path) -> list[str]:
     """The names of the installed package's console scripts."""
-    (metadata,) = packages(python).glob(f"{project.PACKAGE}-*.dist-info")
     settings = configparser.ConfigParser(delimiters="=", interpolation=None)
     settings.optionxform = str  # type: ignore[assignment, method-assign]
-    settings.read(metadata / "entry_points.txt", "utf-8")
+    settings.read(metadata(python) / "entry_points.txt", "utf-8")
     return [*settings["console_scripts"]] if "console_scripts" in settings else []
 
 
