@@ -112,10 +112,17 @@ def licences():
     return found
 
 
+def is_left_out(name):
+    """Whether no file or folder of that name is packed: a hidden one, an editor's backup, or what
+    builds leave."""
+    hidden = name.startswith(".") and name != ".cargo"
+    return hidden or name == "__pycache__" or name.endswith(("~", ".pyc", ".tmp"))
+
+
 def files_below(folder, skip=()):
-    """Every file as {name below the folder, with slashes: path}, but hidden ones, editors'
-    backups, what builds leave, and links that lead back; of what `cargo vendor` left, every
-    file, since cargo checks them against its list. `skip`: folders right below to leave out."""
+    """Every file as {name below the folder, with slashes: path}, but what is_left_out() and links
+    that lead back; of what `cargo vendor` left, every file, since cargo checks them against its
+    list. `skip`: folders right below to leave out."""
     found = {}
     vendored = None
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -129,13 +136,12 @@ def files_below(folder, skip=()):
             name
             for name in folders
             if whole
-            or (name[0] != "." or name == ".cargo")
-            and name != "__pycache__"
+            or not is_left_out(name)
             and not (parent == folder and (name in skip or name == "target" and folder != PACKAGE))
             and not leads_back(os.path.join(parent, name), folder)
         ]
         for name in names:
-            if whole or not (name[0] == "." or name.endswith(("~", ".pyc", ".tmp"))):
+            if whole or not is_left_out(name):
                 path = os.path.join(parent, name)
                 found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
     return found
@@ -153,10 +159,14 @@ def leads_back(path, top):
     return False
 
 
+# What an sdist holds of this folder, beside the package and the licences. The pipeline asks here.
+BESIDE_THE_PACKAGE = ["README.md", "pyproject.toml", "setup.cfg", "setup.py"]
+BESIDE_THE_PACKAGE += ["build_library.py", "platform_tag.py", "sources.py"]
+
+
 def sdist_files():
     """Everything in the sdist but PKG-INFO, as {name: path}."""
-    names = licences() + ["README.md", "pyproject.toml", "setup.cfg", "setup.py"]
-    names += ["build_library.py", "platform_tag.py", "sources.py"]
+    names = licences() + BESIDE_THE_PACKAGE
     if CRATE == "rust" and os.path.isfile(".cargo/config.toml"):
         names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
     found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{bail, ensure, Context as _, Result};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::facts::zip::Kind;
@@ -24,8 +25,11 @@ use crate::targets;
 
 /// What the judge needs to know about the project.
 pub fn context(project: &Project) -> Result<Context> {
-    let mut tracked = tracked(project)?;
-    tracked.retain(|path| is_packed(path));
+    let Packed {
+        tracked,
+        licences,
+        beside_the_package,
+    } = packed(project, &tracked(project)?)?;
     let below = |folder: &str| {
         let prefix = format!("{folder}/");
         let names = tracked.iter().filter_map(move |path| {
@@ -37,7 +41,6 @@ pub fn context(project: &Project) -> Result<Context> {
     let module = &project.module;
     let settings = &project.settings;
     let pyproject = fs::read_to_string(project.python.join("pyproject.toml")).unwrap_or_default();
-    let licences = licences(project)?;
     let mut info: BTreeSet<String> = ["METADATA", "RECORD", "WHEEL", "top_level.txt"]
         .map(str::to_owned)
         .into();
@@ -52,7 +55,7 @@ pub fn context(project: &Project) -> Result<Context> {
         if own && !name.starts_with(&format!("{module}/lib/")) {
             package.insert(name.clone());
         }
-        if own || licences.contains(&name) || BESIDE_THE_PACKAGE.contains(&&*name) {
+        if own || licences.contains(&name) || beside_the_package.contains(&name) {
             sources.insert(name, digest(project, &path));
         }
     }
@@ -91,20 +94,41 @@ pub fn context(project: &Project) -> Result<Context> {
     })
 }
 
-/// The files of licences, by setup.py's own reader of setup.cfg.
-fn licences(project: &Project) -> Result<BTreeSet<String>> {
-    const ASK: &str = "import json, sys; sys.path.insert(0, '.'); import sources; \
-                       print(json.dumps(sources.licences()))";
+/// What sdists and wheels hold, by setup.py's own list.
+#[derive(Deserialize)]
+struct Packed {
+    /// Of the files that git tracks, those whose names are not left out.
+    tracked: Vec<String>,
+    /// The files of licences, below `python`.
+    licences: BTreeSet<String>,
+    /// What else of `python` is in an sdist.
+    beside_the_package: BTreeSet<String>,
+}
+
+fn packed(project: &Project, tracked: &[String]) -> Result<Packed> {
+    const ASK: &str = "\
+import json, sys
+sys.path.insert(0, '.')
+import sources
+left_out = lambda path: any(map(sources.is_left_out, path.split('/')))
+vendored = lambda path: path.startswith('rust/vendor/')
+print(json.dumps({
+    'tracked': [path for path in json.load(sys.stdin) if vendored(path) or not left_out(path)],
+    'licences': sources.licences(),
+    'beside_the_package': sources.BESIDE_THE_PACKAGE,
+}))
+";
+    let mut asked = tempfile::tempfile()?;
+    asked.write_all(&serde_json::to_vec(tracked)?)?;
+    asked.rewind()?;
     let output = project
         .command(project.tool("python")?)?
         .current_dir(&project.python)
         .args(["-I", "-c", ASK])
+        .stdin(asked)
         .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", said.trim());
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -112,27 +136,6 @@ fn licences(project: &Project) -> Result<BTreeSet<String>> {
 fn digest(project: &Project, path: &str) -> Option<[u8; 32]> {
     let contents = fs::read(project.root.join(path)).ok()?;
     Some(Sha256::digest(contents).into())
-}
-
-/// What an sdist holds of `python`, beside the package and the licences.
-const BESIDE_THE_PACKAGE: [&str; 7] = [
-    "README.md",
-    "build_library.py",
-    "platform_tag.py",
-    "pyproject.toml",
-    "setup.cfg",
-    "setup.py",
-    "sources.py",
-];
-
-/// Whether files_below() in python/sources.py takes a file of that path.
-fn is_packed(path: &str) -> bool {
-    let leftover = |name: &str| {
-        name.starts_with('.') && name != ".cargo"
-            || name == "__pycache__"
-            || [".pyc", ".tmp", "~"].iter().any(|end| name.ends_with(end))
-    };
-    path.starts_with("rust/vendor/") || !path.split('/').any(leftover)
 }
 
 /// The files that git tracks, with `/` between names; without a repository, or before the first
