@@ -359,7 +359,7 @@ def test_a_32_bit_python_gets_a_32_bit_library(project, python32, built):
 
 # ---- Another build command ---------------------------------------------------------------
 
-NO_COMMAND = f"# [build_library]\n# command = make -C ../c\n# output = ../c/{LIBRARY}"
+NO_COMMAND = f"# [build_library]\n# command = make -C ../c\n# output = ../c/lib{PACKAGE}.so"
 
 
 def test_any_build_command_can_stand_for_cargo(project, built, no_cargo):
