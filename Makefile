@@ -199,7 +199,8 @@ venv: .venv/installed ## Install the tools of ci/requirements.txt into .venv
 
 .venv/installed: ci/requirements.txt scripts/check-tools.sh
 	sh scripts/check-tools.sh "$(PYTHON)"
-	"$(PYTHON)" -m venv --clear .venv
+	rm -rf .venv # If that is a link to another project's, only the link goes.
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ci/requirements.txt
 	touch $@
 
