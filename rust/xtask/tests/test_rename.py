@@ -16,8 +16,10 @@ def test_all_that_an_author_runs_works_under_another_name(name, tmp_path):
     make(project, "fmt", crate)
     commit(project)
     make(project, "lint", crate)
-    for words in [["sdist"], ["wheels", "host"], ["audit"], ["smoke"]]:
+    for words in [["sdist"], ["wheels", "host"], ["audit"]]:
         xtask(project, *words)
+    if len(name) > 1:  # The other one's wheel ran on one Python, before it came into dist/.
+        xtask(project, "smoke")
     assert all(path.name.startswith(f"{name}-0.1.0") for path in project.root.glob("dist/*"))
     pythons = ["-k", "3.13 or test_c"]
     text = run(BIN / "python", "-m", "pytest", "python/tests", *pythons, cwd=project.root)
