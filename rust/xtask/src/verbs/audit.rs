@@ -118,7 +118,7 @@ print(json.dumps({
     'beside_the_package': sources.BESIDE_THE_PACKAGE,
 }))
 ";
-    let mut asked = tempfile::tempfile()?;
+    let mut asked = tempfile::tempfile_in(project.build(""))?;
     asked.write_all(&serde_json::to_vec(tracked)?)?;
     asked.rewind()?;
     let output = project
