@@ -23,6 +23,7 @@ import interpreters
 from interpreters import EXPECTED, EXTRA
 from process import Word
 from project import PACKAGE, ROOT
+from runners import checks
 
 SCENARIOS = ["wheel", "sdist", "develop"]
 
@@ -139,10 +140,9 @@ class Environment:
 def smoke(python: Word, **options: Any) -> str:
     """Runs the smoke tests on a Python that has the package: what every library must pass, and the
     author's. Returns what they printed."""
-    text = run(python, Path(__file__).with_name("smoke_gate.py"), PACKAGE, **options)
-    assert " runs on " in text
-    script = ROOT / "scripts/smoke.py"
-    return text + run(python, script, **options) if script.exists() else text
+    text = "".join(run(python, *words, **options) for words in checks.smoke_tests())
+    assert checks.RAN.search(text)
+    return text
 
 
 class Interpreter:
