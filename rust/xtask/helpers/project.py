@@ -3,6 +3,7 @@ its names and its repository."""
 
 import configparser
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def find() -> Path:
 ROOT = find()
 SETTINGS = configparser.RawConfigParser()
 SETTINGS.read(ROOT / "python/setup.cfg", encoding="utf-8")
-PACKAGE = SETTINGS.get("options", "packages").replace(",", " ").split()[0]  # what a program imports
+# What a program imports, by the rule of python/sources.py.
+PACKAGE: str = re.findall(r"\w+", SETTINGS.get("options", "packages"))[0]
 NAME = SETTINGS.get("metadata", "name")  # what an index calls it
 
 
