@@ -456,8 +456,8 @@ class build_library(Command):
             fail("cargo failed (exit code %d); its output is above" % cargo.returncode, *remedies)
         manifest = os.path.realpath(os.path.join(CRATE, "Cargo.toml"))
         for message in [json.loads(line) for line in messages if line.startswith("{")]:
-            path = os.path.realpath(native(message.get("manifest_path", "")))
-            if path == manifest and "cdylib" in message.get("target", {}).get("crate_types", ()):
+            of_crate = os.path.realpath(native(message.get("manifest_path", ""))) == manifest
+            if of_crate and "cdylib" in message.get("target", {}).get("crate_types", ()):
                 for path in message.get("filenames", ()):
                     if path.endswith((".so", ".dylib", ".dll")):
                         return native(path)

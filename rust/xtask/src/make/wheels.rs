@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{ensure, Context, Result};
@@ -251,20 +252,18 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
         .args([&installed, wheel]);
     run::run(&mut command, log)?;
     let out = folder.join("run.txt");
-    let mut command = project.command(&python)?;
-    command
-        .current_dir(folder)
-        .arg(project.helper_path("smoke_gate")?)
-        .arg(&project.module)
-        .env("PYTHONPATH", &installed);
-    run::run_to(&mut command, log, Some(&out))?;
-    if let Some(smoke) = project.smoke_test() {
+    let test = |script: &Path| -> Result<Command> {
         let mut command = project.command(&python)?;
         command
             .current_dir(folder)
-            .arg(smoke)
+            .arg(script)
             .env("PYTHONPATH", &installed);
-        run::run(&mut command, log)?;
+        Ok(command)
+    };
+    let mut gate = test(&project.helper_path("smoke_gate")?)?;
+    run::run_to(gate.arg(&project.module), log, Some(&out))?;
+    if let Some(smoke) = project.smoke_test() {
+        run::run(&mut test(&smoke)?, log)?;
     }
     let said = read(&out)?;
     let (_, python) = said
