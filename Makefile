@@ -42,10 +42,10 @@ unexport CARGO_BUILD_TARGET
 endif
 # cargo and rustup set variables for the programs that they run. These hold what the user asked
 # for, if anything, so that a rust-toolchain.toml in rust/ works as it does for cargo there.
-XTASK := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/xtask/Cargo.toml --
+FFIWHEEL := ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/ffiwheel/Cargo.toml --
 BACKEND_OPTION = $(if $(BACKEND),--backend $(BACKEND))
-RUST_MANIFESTS := rust/Cargo.toml rust/xtask/Cargo.toml
-PYTHON_FILES := python scripts rust/xtask/helpers rust/xtask/tests
+RUST_MANIFESTS := rust/Cargo.toml rust/ffiwheel/Cargo.toml
+PYTHON_FILES := python scripts rust/ffiwheel/helpers rust/ffiwheel/tests
 
 ##@ Use
 
@@ -56,31 +56,31 @@ help: ## List the commands
 
 .PHONY: wheels
 wheels: venv ## Build, repair, audit and run wheels, into dist/ (TARGETS="…", default: host; JOBS=n; BACKEND=zig|cargo|docker|cross|cibuildwheel; LOCAL_SETTINGS=1)
-	$(XTASK) wheels $(if $(JOBS),--jobs $(JOBS)) $(BACKEND_OPTION) $(TARGETS)
+	$(FFIWHEEL) wheels $(if $(JOBS),--jobs $(JOBS)) $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: smoke
 smoke: venv ## Run the wheels in dist/, as far as this machine can (TARGETS="…", default: all)
-	$(XTASK) smoke $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS))
+	$(FFIWHEEL) smoke $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS))
 
 .PHONY: audit
 audit: venv ## Check dist/ against the rules (FILES="…": other files, of any project; RELEASE=1: as a release; EXPLAIN=CODE: explain a rule)
-	$(XTASK) audit $(if $(EXPLAIN),--explain $(EXPLAIN)) $(if $(RELEASE),--release) $(FILES)
+	$(FFIWHEEL) audit $(if $(EXPLAIN),--explain $(EXPLAIN)) $(if $(RELEASE),--release) $(FILES)
 
 .PHONY: targets
 targets: venv ## Print the table of targets
-	$(XTASK) targets
+	$(FFIWHEEL) targets
 
 .PHONY: doctor
 doctor: venv ## Report what would build TARGETS here, and what is missing
-	$(XTASK) doctor $(BACKEND_OPTION) $(TARGETS)
+	$(FFIWHEEL) doctor $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: sdist
 sdist: venv ## Pack the source distribution into dist/ (VENDOR=1: with every crate that it needs)
-	$(XTASK) sdist $(if $(VENDOR),--vendor)
+	$(FFIWHEEL) sdist $(if $(VENDOR),--vendor)
 
 .PHONY: image
 image: venv ## Build the image NAME of docker/images.toml, for BACKEND=docker and cross
-	$(XTASK) image $(NAME)
+	$(FFIWHEEL) image $(NAME)
 
 .PHONY: cross
 cross: venv ## Install cross into .venv, for BACKEND=cross
@@ -88,11 +88,11 @@ cross: venv ## Install cross into .venv, for BACKEND=cross
 
 .PHONY: matrix
 matrix: venv ## Print the CI jobs for TARGETS as JSON; in GitHub Actions, also write them to GITHUB_OUTPUT
-	$(XTASK) matrix $(BACKEND_OPTION) $(TARGETS)
+	$(FFIWHEEL) matrix $(BACKEND_OPTION) $(TARGETS)
 
 .PHONY: reproduce
 reproduce: sdist wheels ## Build TARGETS and the sdist in a second clone, and compare the bytes
-	$(XTASK) reproduce $(BACKEND_OPTION) $(TARGETS)
+	$(FFIWHEEL) reproduce $(BACKEND_OPTION) $(TARGETS)
 
 ##@ Develop
 
@@ -102,32 +102,32 @@ dev: venv ## Build the library and install the package into .venv, editable
 
 .PHONY: lib
 lib: venv ## Build the library exactly as for a wheel, into python/hello_pyrust/lib
-	$(XTASK) lib $(BACKEND_OPTION) host
+	$(FFIWHEEL) lib $(BACKEND_OPTION) host
 
 .PHONY: header
 header: venv ## Generate the C header, _ffi.py and _ffi.pyi from the Rust source
-	$(XTASK) header
+	$(FFIWHEEL) header
 
 .PHONY: rules
 rules: venv ## Generate docs/rules.md, the table of targets in README.md, and ci/platforms.toml from auditwheel's and delvewheel's data
-	$(XTASK) rules --write
-	$(XTASK) targets --write
+	$(FFIWHEEL) rules --write
+	$(FFIWHEEL) targets --write
 
 .PHONY: test
 test: venv ## Run the tests on every Python of this machine
-	$(XTASK) sdist
-	$(XTASK) wheels host
+	$(FFIWHEEL) sdist
+	$(FFIWHEEL) wheels host
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not docker"
 
 .PHONY: test-slow
 test-slow: venv ## Run the tests that take minutes: other platforms, emulators
-	$(XTASK) sdist
-	$(XTASK) wheels host
+	$(FFIWHEEL) sdist
+	$(FFIWHEEL) wheels host
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m slow
 
 .PHONY: test-docker
 test-docker: venv ## Run the tests of images, cross and cibuildwheel; starts dockerd if none is running
-	$(XTASK) wheels host
+	$(FFIWHEEL) wheels host
 	$(BIN)/python -m pytest -m docker
 
 .PHONY: benchmark
@@ -147,9 +147,9 @@ lint: venv ## Check format, lints, types, and that generated files are up to dat
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	for file in LICENSE*; do cmp "$$file" "python/$$file" || exit; done
-	$(XTASK) header --check
-	$(XTASK) targets --check
-	$(XTASK) rules --check
+	$(FFIWHEEL) header --check
+	$(FFIWHEEL) targets --check
+	$(FFIWHEEL) rules --check
 
 .PHONY: fmt
 fmt: venv ## Format Rust and Python
@@ -161,19 +161,19 @@ fmt: venv ## Format Rust and Python
 
 .PHONY: bump
 bump: venv ## Set the version in every file that contains it (VERSION=1.2.3)
-	$(XTASK) bump -- "$$VERSION"
+	$(FFIWHEEL) bump -- "$$VERSION"
 
 .PHONY: check-tag
 check-tag: venv ## List what prevents a release (TAG=v1.2.3; REPOSITORY=pypi: also check that index)
-	$(XTASK) check-tag $(if $(REPOSITORY),--index "$$REPOSITORY") -- "$$TAG"
+	$(FFIWHEEL) check-tag $(if $(REPOSITORY),--index "$$REPOSITORY") -- "$$TAG"
 
 .PHONY: rehearse
 rehearse: venv ## Upload dist/ to an index on this machine, and install from it on every Python
-	$(XTASK) rehearse $(if $(JOBS),--jobs $(JOBS))
+	$(FFIWHEEL) rehearse $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: gather
 gather: venv ## Audit dist/ as a release, and write SHA256SUMS, notes and SBOMs to build/release
-	$(XTASK) gather
+	$(FFIWHEEL) gather
 
 .PHONY: checksums
 checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that file)
@@ -181,8 +181,8 @@ checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256
 
 .PHONY: publish
 publish: venv ## Upload dist/, which must be a release (REPOSITORY=testpypi, pypi or a URL; DRY_RUN=1)
-	$(XTASK) audit --release
-	$(XTASK) publish $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
+	$(FFIWHEEL) audit --release
+	$(FFIWHEEL) publish $(if $(DRY_RUN),--dry-run) "$$REPOSITORY"
 
 .PHONY: github-release
 github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.2.3; needs gh)
@@ -190,7 +190,7 @@ github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.
 
 .PHONY: verify-release
 verify-release: venv ## Build a released VERSION again from its tag, and compare the bytes (REPOSITORY=pypi; TARGETS)
-	$(XTASK) verify-release --repository "$${REPOSITORY:-pypi}" -- "$$VERSION" $(TARGETS)
+	$(FFIWHEEL) verify-release --repository "$${REPOSITORY:-pypi}" -- "$$VERSION" $(TARGETS)
 
 ##@ Maintain
 
@@ -212,7 +212,7 @@ requirements: venv ## Resolve ci/requirements.in again, with hashes
 
 .PHONY: clean
 clean: ## Remove build results; keep .venv and the emulators' files
-	rm -rf build dist rust/target rust/xtask/target python/build python/dist python/*.egg-info
+	rm -rf build dist rust/target rust/ffiwheel/target python/build python/dist python/*.egg-info
 	find python/hello_pyrust/lib ! -type d ! -name README.md -delete
 
 .PHONY: distclean

@@ -207,7 +207,7 @@ def beside_crate(paths):
     """What of the paths sources_digest() leaves out, as {path relative to the crate: digest}.
     A file of another crate stands for that whole crate, since its manifest counts, too."""
     crate = os.path.realpath(CRATE)
-    inside = files_below(CRATE, skip=("xtask",) + TESTS).values()
+    inside = files_below(CRATE, skip=("ffiwheel",) + TESTS).values()
     inside = {os.path.realpath(path) for path in inside}
     found = set()
     if not os.path.isfile(os.path.join(crate, "Cargo.lock")):  # a workspace's member

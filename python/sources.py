@@ -172,7 +172,7 @@ def sdist_files():
     found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}
     for name, path in package_files().items():
         found[PACKAGE + "/" + name] = path
-    for name, path in files_below(CRATE, skip=("xtask",)).items():
+    for name, path in files_below(CRATE, skip=("ffiwheel",)).items():
         found["rust/" + name] = path
     add_needed(found)
     return found
@@ -233,7 +233,7 @@ def add_needed(found):
 
 
 def sources_in(crate):
-    files = files_below(crate, skip=("xtask",) + TESTS)
+    files = files_below(crate, skip=("ffiwheel",) + TESTS)
     return [os.path.join(crate, name) for name in files if name.endswith(".rs")]
 
 
@@ -323,7 +323,7 @@ def sources_digest():
     """A digest of the library's sources: the crate without its tests. None without a crate."""
     if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
         return None
-    return digest(CRATE, skip=("xtask",) + TESTS)
+    return digest(CRATE, skip=("ffiwheel",) + TESTS)
 
 
 def folders_above(path):

@@ -23,7 +23,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "rust/xtask/helpers"))
+sys.path.insert(0, str(ROOT / "rust/ffiwheel/helpers"))
 os.chdir(ROOT)  # around it the helpers find the project
 
 import process  # noqa: E402
@@ -106,11 +106,11 @@ class Benchmark:
         self.source = self.root / "rust/src/lib.rs"
         self.names = names
         self.env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-        self.xtask = ROOT / "rust/xtask/target/debug/xtask"
-        manifest = ROOT / "rust/xtask/Cargo.toml"
+        self.ffiwheel = ROOT / "rust/ffiwheel/target/debug/ffiwheel"
+        manifest = ROOT / "rust/ffiwheel/Cargo.toml"
         call("cargo", "build", "--locked", "--manifest-path", manifest, cwd=ROOT, env=os.environ)
         self.changes = 0
-        doctor = [self.xtask, "doctor", *names]
+        doctor = [self.ffiwheel, "doctor", *names]
         answer = process.ask(*doctor, cwd=self.root, env=self.env)
         self.from_source = re.findall(r"library's source, for ([\w-]+)", answer)
         for triple in re.findall(r"library(?:'s source,)? for ([\w-]+)", answer):
@@ -125,19 +125,19 @@ class Benchmark:
             file.write(f"// {self.changes}\n")
 
     def wheels(self, jobs):
-        """The seconds of `xtask wheels`, and its rows."""
-        command = [self.xtask, "wheels", "--json", "--jobs", str(jobs), *self.names]
+        """The seconds of `ffiwheel wheels`, and its rows."""
+        command = [self.ffiwheel, "wheels", "--json", "--jobs", str(jobs), *self.names]
         begin = time.monotonic()
         done = subprocess.run(
             command, cwd=self.root, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         seconds = time.monotonic() - begin
         if done.returncode:
-            sys.exit(f"error: xtask wheels\n{done.stderr.decode()[-2000:]}")
+            sys.exit(f"error: ffiwheel wheels\n{done.stderr.decode()[-2000:]}")
         return seconds, json.loads(done.stdout)
 
     def bare_commands(self, rows):
-        """The commands by which xtask called cargo-zigbuild, with their environment."""
+        """The commands by which ffiwheel called cargo-zigbuild, with their environment."""
         commands = []
         for row in rows:
             log = (self.root / "build" / row["triple"] / "log").read_text()
@@ -197,7 +197,7 @@ def main():
         for _, words, env in commands:
             bare += call(BIN / "cargo-zigbuild", *words, cwd=bench.root / "rust", env=env)
         more = (ours - bare) / len(rows)
-        print(f"-j 1: xtask wheels {ours:.1f} s, bare cargo zigbuild {bare:.1f} s:", end=" ")
+        print(f"-j 1: ffiwheel wheels {ours:.1f} s, bare cargo zigbuild {bare:.1f} s:", end=" ")
         print(f"{ours / bare:.2f} times, {more:.2f} s a target more")
 
         environment = folder / "maturin"
@@ -212,7 +212,7 @@ def main():
         ignored = shutil.ignore_patterns("lib", "__pycache__")
         shutil.copytree(package, bench.root / "rust/python/hello_pyrust", ignore=ignored)
         # maturin's cbindgen expands no macros: it gets the declarations ready-made.
-        call(bench.xtask, "header", cwd=bench.root, env=bench.env)
+        call(bench.ffiwheel, "header", cwd=bench.root, env=bench.env)
         builds = []
         for row, words, env in commands:
             triple = words[words.index("--target") + 1]
@@ -243,7 +243,9 @@ def main():
         theirs = 0
         for _, command, env, _ in builds:
             theirs += call(*command, cwd=bench.root / "rust", env=env)
-        print(f"-j 2: xtask wheels {ours:.1f} s, a loop of maturin build {theirs:.1f} s:", end=" ")
+        print(
+            f"-j 2: ffiwheel wheels {ours:.1f} s, a loop of maturin build {theirs:.1f} s:", end=" "
+        )
         print(f"{ours / theirs:.2f} times")
 
         for row in rows:

@@ -1,0 +1,314 @@
+//! Everything that is generated from the exported functions: the C header, the module
+//! that CFFI loads, and its type stub. One run of cbindgen gives both texts.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{bail, ensure, Context, Result};
+use cbindgen::{Builder, Config};
+
+use super::library::{debug_library, expanded};
+use super::{layout, names};
+use crate::facts::library;
+use crate::files::{read, write};
+use crate::project::Project;
+use crate::run;
+use crate::say::say;
+
+/// What a caller must know once; the rest is documented at each declaration.
+const CONVENTIONS: &str = "
+Conventions
+- Text is UTF-8 that ends with NUL. A text argument is borrowed for the call.
+- What a function returns as owned is freed once, by the function that its
+  comment names, and by nothing else.
+- A pointer must be valid or, where the comment allows it, NULL. NULL elsewhere is
+  an error, not a crash.
+- A function that fails returns what its comment says, and leaves an error for
+  <prefix>_error_take, on the same thread, until it is taken or another call there
+  fails. A panic in Rust is such an error.
+- Every function may be called from any thread.
+";
+
+/// Part of the first line of generated files. rust/ffiwheel/helpers/ffi_module.py writes it, too.
+const MARK: &str = "Generated from rust/src by `make header`";
+
+pub fn run(project: &Project, check: bool) -> Result<()> {
+    project.ensure_cargo_builds(
+        "header",
+        "write the header yourself; rust/ffiwheel/helpers/ffi_module.py generates _ffi.py from its \
+         declarations",
+    )?;
+    for path in outputs(project) {
+        project.ensure_generated(&path, MARK)?;
+    }
+    let stale = project.keep(generate(project)?, !check)?;
+    ensure!(
+        stale.is_empty() || !check,
+        "out of date: {}; run `make header`, and commit what it writes",
+        stale.join(", ")
+    );
+    if stale.is_empty() {
+        say!("the header, _ffi.py and _ffi.pyi are up to date");
+    }
+    Ok(())
+}
+
+fn outputs(project: &Project) -> [PathBuf; 3] {
+    let [module, stub] = ["_ffi.py", "_ffi.pyi"].map(|name| project.package().join(name));
+    [project.header(), module, stub]
+}
+
+fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
+    let folder = project.build("header");
+    let _ = fs::remove_file(folder.join("log"));
+    let source = expanded(project, &folder)?;
+    let library = debug_library(project, &folder)?;
+    let fingerprint = library::fingerprint(&fs::read(&library)?, &project.library)
+        .with_context(|| format!("{}", library.display()))?;
+    let table = layout::table(&library, &project.library)?;
+    layout::ensure_by_gate(&layout::exports(&library)?, &layout::functions(&table))?;
+    let (header, declarations) = c_texts(project, &source, &table)?;
+
+    let input = folder.join("declarations.h");
+    write(&input, &declarations)?;
+    let mut command = project.helper("ffi_module")?;
+    command
+        .args([&project.module, &project.distribution, &project.library])
+        .args([&project.version, &fingerprint])
+        .args([&input, &folder]);
+    run::run(&mut command, &folder.join("log"))?;
+
+    let contents = [
+        header,
+        read(&folder.join("_ffi.py"))?,
+        read(&folder.join("_ffi.pyi"))?,
+    ];
+    Ok(outputs(project).into_iter().zip(contents).collect())
+}
+
+/// The header that C compilers read, and the declarations that CFFI reads.
+/// `table`: what the library says of itself, for a comparison.
+fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, String)> {
+    let path = project.rust.join("cbindgen.toml");
+    let mut config = Config::from_file(&path)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("{}", path.display()))?;
+    let prefix = project.library.to_uppercase();
+    config.header = Some(format!(
+        "// {MARK}: edit the Rust source instead.\n//{}",
+        CONVENTIONS
+            .replace("<prefix>", &project.library)
+            .trim_end()
+            .lines()
+            .collect::<Vec<_>>()
+            .join("\n// ")
+            .replace("// \n", "//\n"),
+    ));
+    config.include_guard = Some(format!("{prefix}_H"));
+    config.cpp_compat = true;
+    config.no_includes = true;
+    config.sys_includes = ["stdbool.h", "stddef.h", "stdint.h"]
+        .map(String::from)
+        .into();
+    config.after_includes = Some(format!(
+        "\n// The version of the crate that this header was generated from.\n#define {prefix}_VERSION \"{}\"",
+        project.version
+    ));
+    let source_file = tempfile::Builder::new()
+        .suffix(".rs")
+        .tempfile_in(project.build("header"))?;
+    fs::write(source_file.path(), source)?;
+    let mut bindings = Builder::new()
+        .with_src(source_file.path())
+        .with_config(config)
+        .generate()
+        .context("cbindgen cannot read the expanded crate, build/header/expanded.rs")?;
+    let globals = bindings.globals.iter().map(|found| found.path.name());
+    let declared = bindings.functions.iter().map(|found| found.path.name());
+    let declared = declared.chain(globals).map(str::to_owned).collect();
+    let gate = layout::functions(table);
+    layout::ensure_by_gate(&declared, &gate)?;
+    let missing: Vec<&str> = gate.difference(&declared).map(String::as_str).collect();
+    ensure!(
+        missing.is_empty(),
+        "cbindgen cannot declare {} in C: use types that it knows, under their original names",
+        missing.join(", ")
+    );
+
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+    let header = closed_comments(&String::from_utf8(header)?)
+        // To C it is a minus before a number that is too large.
+        .replace(" -9223372036854775808", " (-9223372036854775807 - 1)");
+    for name in constants(source).filter(|name| !defines(&header, name)) {
+        say!("note: {name} is not a number: neither C nor Python has it");
+    }
+
+    bindings.config.header = None;
+    bindings.config.include_guard = None;
+    bindings.config.cpp_compat = false;
+    bindings.config.sys_includes.clear();
+    bindings.config.after_includes = None;
+    bindings.config.documentation = false;
+    let mut bare = Vec::new();
+    bindings.write(&mut bare);
+    let bare = String::from_utf8(bare)?;
+    let export = &bindings.config.export;
+    let c_name = |name: &str| match export.rename.get(name) {
+        Some(renamed) => renamed.clone(),
+        None => export.prefix.clone().unwrap_or_default() + name,
+    };
+    names::check(source, &bare, c_name, table)?;
+    Ok((header, declarations(&bare)?))
+}
+
+/// The header with a full stop after each comment that ends with a backslash, where C
+/// would read the next line, a declaration perhaps, as part of the comment.
+fn closed_comments(header: &str) -> String {
+    let mut closed = String::new();
+    for line in header.lines() {
+        let text = line.trim();
+        closed += line.trim_end();
+        // A trigraph is a backslash too, up to C17.
+        if text.starts_with("//") && (text.ends_with('\\') || text.ends_with("??/")) {
+            closed.push('.');
+        }
+        closed.push('\n');
+    }
+    closed
+}
+
+/// The public constants of the crate's root. The compiler begins their lines so when it
+/// prints the expanded crate.
+fn constants(source: &str) -> impl Iterator<Item = &str> {
+    source.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("pub const ")?.split_once(':')?;
+        Some(name)
+    })
+}
+
+/// Whether the header has the constant, which cbindgen.toml may prefix.
+fn defines(header: &str, constant: &str) -> bool {
+    header.lines().any(|line| {
+        let name = line.strip_prefix("#define ").unwrap_or_default();
+        let name = name.split_whitespace().next().unwrap_or_default();
+        name == constant || name.ends_with(&format!("_{constant}"))
+    })
+}
+
+/// What CFFI's parser accepts of cbindgen's C: no conditions, and constants that are
+/// integers. Sized enums come as C before C23 spells them.
+fn declarations(c: &str) -> Result<String> {
+    let mut kept = String::new();
+    let mut conditions = Vec::new();
+    for line in c.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["#if", "__STDC_VERSION__", ">=", "202311L"] | ["#ifdef", "__cplusplus"] => {
+                conditions.push(false)
+            }
+            ["#ifndef", "__cplusplus"] => conditions.push(true),
+            ["#else", ..] => match conditions.last_mut() {
+                Some(condition) => *condition = !*condition,
+                None => bail!("cbindgen wrote an #else without an #if"),
+            },
+            ["#endif", ..] => {
+                conditions.pop();
+            }
+            _ if conditions.contains(&false) => {}
+            ["#define", name, ref value @ ..] => match integer(&value.join(" ")) {
+                Some(value) => kept += &format!("#define {name} {value}\n"),
+                None => println!("note: {name} is not a plain integer: C has it, Python does not"),
+            },
+            [directive, ..] if directive.starts_with('#') => bail!(
+                "`{line}`: what is exported must be the same on every platform, without conditions"
+            ),
+            _ => {
+                if line
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .any(|word| word == "long")
+                {
+                    bail!(
+                        "`{}`: `long` has another width on Windows: use a type of fixed width",
+                        line.trim()
+                    );
+                }
+                kept += line;
+                kept.push('\n');
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// The value of a constant, as CFFI accepts it.
+fn integer(value: &str) -> Option<&str> {
+    match value {
+        "true" => Some("1"),
+        "false" => Some("0"),
+        _ => {
+            let digits = value.strip_prefix('-').unwrap_or(value);
+            let digits = digits.trim_end_matches(['u', 'U', 'l', 'L']);
+            let (digits, radix) = match digits.strip_prefix("0x") {
+                Some(digits) => (digits, 16),
+                None => (digits, 10),
+            };
+            u64::from_str_radix(digits, radix).ok().map(|_| value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_as_c99() {
+        let c = "enum E\n#if __STDC_VERSION__ >= 202311L\n  : uint8_t\n#endif // x\n {\n  A,\n};\n\
+                 #if __STDC_VERSION__ >= 202311L\ntypedef enum E E;\n#else\ntypedef uint8_t E;\n#endif\n";
+        assert_eq!(
+            declarations(c).unwrap(),
+            "enum E\n {\n  A,\n};\ntypedef uint8_t E;\n"
+        );
+    }
+
+    #[test]
+    fn a_comment_that_ends_with_a_backslash_is_closed() {
+        assert_eq!(
+            closed_comments("// a \\\n  // b??/\n// c \\ d\nint e;\n"),
+            "// a \\.\n  // b??/.\n// c \\ d\nint e;\n"
+        );
+    }
+
+    #[test]
+    fn a_constant_that_cbindgen_leaves_out_is_noticed() {
+        let source =
+            "pub const A: &str = \"a\";\npub const B: i32 = 1;\n    pub const C: u8 = 1;\n";
+        let missing: Vec<_> = constants(source)
+            .filter(|name| !defines("#define m_B 1\n#define AA 1\n", name))
+            .collect();
+        assert_eq!(missing, ["A"]);
+    }
+
+    #[test]
+    fn a_condition_of_the_platform_is_refused() {
+        let error = declarations("#if defined(WINDOWS)\nint f(void);\n#endif\n").unwrap_err();
+        assert!(error.to_string().contains("every platform"), "{error}");
+    }
+
+    #[test]
+    fn a_type_without_fixed_width_is_refused() {
+        let error = declarations("long f(void);").unwrap_err();
+        assert!(error.to_string().contains("long f(void)"), "{error}");
+        assert!(declarations("int longest(void);").is_ok());
+    }
+
+    #[test]
+    fn constants_are_integers() {
+        let c = "#define A -1\n#define B 0xffULL\n#define C true\n#define D 1.5\n#define E \"e\"\n";
+        assert_eq!(
+            declarations(c).unwrap(),
+            "#define A -1\n#define B 0xffULL\n#define C 1\n"
+        );
+    }
+}

@@ -1,0 +1,417 @@
+//! The project's places and names, and the commands that know them.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use anyhow::{ensure, Context, Result};
+use pep440_rs::Version;
+use serde::Deserialize;
+
+use crate::data;
+use crate::files::{self, read, remove_scratch};
+use crate::ini::Ini;
+use crate::name;
+use crate::say::say;
+
+/// What makes a folder a project.
+const SETTINGS: &str = "python/setup.cfg";
+
+pub struct Project {
+    pub root: PathBuf,
+    /// The library crate's folder.
+    pub rust: PathBuf,
+    /// The Python project's folder.
+    pub python: PathBuf,
+    /// The crate's version in Python's spelling, which file names use: 1.0.0rc1 for cargo's
+    /// 1.0.0-rc.1.
+    pub version: String,
+    /// What an index calls the project: setup.cfg's `name`, as it is written there.
+    pub distribution: String,
+    /// The Python package that a program imports, and the stem of the library inside it: the
+    /// first of setup.cfg's `packages`.
+    pub module: String,
+    /// The crate's library: the stem of the file that cargo builds and of the header, and the
+    /// prefix of C symbols.
+    pub library: String,
+    pub settings: Ini,
+    epoch: OnceLock<u64>,
+    _lock: File,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+    #[serde(default)]
+    lib: Lib,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Lib {
+    name: Option<String>,
+}
+
+impl Project {
+    /// The project around the working directory. One ffiwheel runs in it at a time.
+    pub fn find() -> Result<Project> {
+        let here = env::current_dir()?;
+        let root = here
+            .ancestors()
+            .find(|folder| folder.join(SETTINGS).is_file())
+            .with_context(|| {
+                format!(
+                    "{} is not in a project: no folder above it contains {SETTINGS}",
+                    here.display()
+                )
+            })?
+            .to_owned();
+        let settings = Ini::parse(&read(&root.join(SETTINGS))?)
+            .with_context(|| format!("cannot read {SETTINGS}"))?;
+        let (distribution, module) = names(&settings)?;
+        let rust = root.join("rust");
+        let path = rust.join("Cargo.toml");
+        ensure!(
+            path.is_file(),
+            "there is no {}: this tool builds the crate in rust/. A library that another command \
+             builds is packed by `python setup.py bdist_wheel` in python/",
+            path.display()
+        );
+        let manifest: Manifest = toml::from_str(&read(&path)?)
+            .with_context(|| format!("{} is not a package's manifest", path.display()))?;
+        let Package { name, version } = manifest.package;
+        let library = manifest.lib.name.unwrap_or(name.replace('-', "_"));
+        let version = python_version(&version).with_context(|| format!("{}", path.display()))?;
+        let build = root.join("build");
+        fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
+        let lock = File::create(build.join(".lock"))
+            .with_context(|| format!("cannot write to {}", build.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                eprintln!("waiting for another run to finish in {}", root.display());
+                lock.lock().context("cannot lock the build folder")?;
+            }
+            Err(TryLockError::Error(error)) => eprintln!(
+                "note: cannot lock {} ({error}): run only one command at a time",
+                build.display()
+            ),
+        }
+        remove_scratch(&build);
+        Ok(Project {
+            python: root.join("python"),
+            root,
+            rust,
+            version,
+            distribution,
+            module,
+            library,
+            settings,
+            epoch: OnceLock::new(),
+            _lock: lock,
+        })
+    }
+
+    pub fn package(&self) -> PathBuf {
+        self.python.join(&self.module)
+    }
+
+    /// The C header.
+    pub fn header(&self) -> PathBuf {
+        self.rust.join(format!("include/{}.h", self.library))
+    }
+
+    /// What the names of its wheels and sdists begin with.
+    pub fn file_stem(&self) -> String {
+        format!("{}-{}", name::in_files(&self.distribution), self.version)
+    }
+
+    pub fn sdist_name(&self) -> String {
+        format!("{}.tar.gz", self.file_stem())
+    }
+
+    /// Where what is built for a target is kept, with its log.
+    pub fn build(&self, name: &str) -> PathBuf {
+        self.root.join("build").join(name)
+    }
+
+    pub fn dist(&self) -> PathBuf {
+        self.root.join("dist")
+    }
+
+    /// A program of `.venv`.
+    pub fn tool(&self, name: &str) -> Result<PathBuf> {
+        let folder = if cfg!(windows) { "Scripts" } else { "bin" };
+        let path = self
+            .root
+            .join(".venv")
+            .join(folder)
+            .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+        ensure!(
+            path.is_file(),
+            "{} is missing: run `make venv`",
+            self.relative(&path)
+        );
+        Ok(path)
+    }
+
+    /// Fails if another command than cargo builds the library: `make <verb>` would build or pack
+    /// the Rust crate. `instead` says what to do.
+    pub fn ensure_cargo_builds(&self, verb: &str, instead: &str) -> Result<()> {
+        let is_set = |option| !self.settings.get("build_library", option).is_empty();
+        ensure!(
+            !is_set("command") && !is_set("output"),
+            "{SETTINGS} sets a build command ([build_library] command), which `make {verb}` \
+             cannot run: {instead}"
+        );
+        Ok(())
+    }
+
+    /// Fails if a verb would overwrite a file that is not generated. The first line of a
+    /// generated one contains `mark`.
+    pub fn ensure_generated(&self, path: &Path, mark: &str) -> Result<()> {
+        let old = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            old => old.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let first = old.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        ensure!(
+            old.trim_ascii().is_empty() || String::from_utf8_lossy(first).contains(mark),
+            "{} would be overwritten, but its first line does not mark it as generated (\
+             \u{201c}{mark}\u{201d}): move it away, then run the command again",
+            self.relative(path)
+        );
+        Ok(())
+    }
+
+    /// Makes generated files equal to what they are generated from or, without `write`, changes
+    /// nothing. The names of those that were out of date.
+    pub fn keep(
+        &self,
+        files: impl IntoIterator<Item = (PathBuf, String)>,
+        write: bool,
+    ) -> Result<Vec<String>> {
+        let mut stale = Vec::new();
+        for (path, contents) in files {
+            if fs::read_to_string(&path).is_ok_and(|old| old == contents) {
+                continue;
+            }
+            let name = self.relative(&path).to_string();
+            if write {
+                files::write(&path, contents)?;
+                say!("wrote {name}");
+            }
+            stale.push(name);
+        }
+        Ok(stale)
+    }
+
+    /// A command with the tools of `.venv` first on PATH and the time of the commit in
+    /// SOURCE_DATE_EPOCH, so that what it packs does not depend on when it ran.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
+        let mut path = vec![self.tool("python")?.parent().unwrap().to_owned()];
+        path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.root)
+            .env("PATH", env::join_paths(path)?)
+            .env("SOURCE_DATE_EPOCH", self.source_date_epoch()?.to_string())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("NO_COLOR", "1") // the output goes to log files
+            .stdin(Stdio::null());
+        if !has_user_cache() {
+            for name in ["ZIG_GLOBAL_CACHE_DIR", "CARGO_ZIGBUILD_CACHE_DIR"] {
+                if env::var_os(name).is_none() {
+                    command.env(name, self.build("cache"));
+                }
+            }
+        }
+        Ok(command)
+    }
+
+    /// The Python program of that name in `helpers/`, run by `.venv`'s Python.
+    pub fn helper(&self, name: &str) -> Result<Command> {
+        let mut command = self.command(self.tool("python")?)?;
+        command.arg(self.helper_path(name)?);
+        Ok(command)
+    }
+
+    /// The file of that helper.
+    pub fn helper_path(&self, name: &str) -> Result<PathBuf> {
+        let helpers = self.brought("helpers")?;
+        Ok(helpers.join(name).with_extension("py"))
+    }
+
+    /// The author's test of the package's public API, where there is one.
+    pub fn smoke_test(&self) -> Option<PathBuf> {
+        Some(self.root.join("scripts/smoke.py")).filter(|path| path.is_file())
+    }
+
+    /// A file or folder that the tool brings.
+    pub fn brought(&self, name: &str) -> Result<PathBuf> {
+        Ok(data::unpacked(&self.root.join("build"))?.join(name))
+    }
+
+    /// The project's file of that name or, if there is none, the one that the tool brings.
+    pub fn or_brought(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        match path.is_file() {
+            true => Ok(path),
+            false => self.brought(name),
+        }
+    }
+
+    /// The date of what is packed, in seconds since 1970: SOURCE_DATE_EPOCH, else the time of
+    /// the last commit, else [`ZIP_EPOCH`].
+    pub fn source_date_epoch(&self) -> Result<u64> {
+        if let Some(seconds) = self.epoch.get() {
+            return Ok(*seconds);
+        }
+        let text = env::var_os("SOURCE_DATE_EPOCH").unwrap_or_default();
+        let seconds = match text.is_empty() {
+            false => epoch(&text.to_string_lossy())?,
+            true => self.time_of_commit()?.unwrap_or(ZIP_EPOCH),
+        };
+        Ok(*self.epoch.get_or_init(|| seconds.max(ZIP_EPOCH)))
+    }
+
+    fn time_of_commit(&self) -> Result<Option<u64>> {
+        if self.git(&["rev-parse", "--git-dir"])?.is_none() {
+            return Ok(None);
+        }
+        let head = ["rev-parse", "--quiet", "--verify", "HEAD"];
+        if self.git(&head).is_err() {
+            return Ok(None); // before the first commit
+        }
+        // Whatever the user's settings for git's output are.
+        let log = ["-c", "log.showSignature=false", "log", "-1", "--format=%ct"];
+        let seconds = self.git(&log)?.unwrap_or_default();
+        let seconds = seconds.parse();
+        Ok(Some(seconds.context("`git log` does not print a time")?))
+    }
+
+    /// What git prints, without the line feed at the end; None if the project is not a git
+    /// repository itself. It is an error if git is missing or fails.
+    pub fn git(&self, words: &[&str]) -> Result<Option<String>> {
+        // A repository around the project knows other files, and other commits.
+        if !self.root.join(".git").exists() {
+            return Ok(None);
+        }
+        let top = PathBuf::from(self.ask_git(&["rev-parse", "--show-toplevel"])?);
+        ensure!(
+            fs::canonicalize(&top)? == fs::canonicalize(&self.root)?,
+            "git takes {} for no repository, but {}: repair it, or remove it",
+            self.root.join(".git").display(),
+            top.display()
+        );
+        self.ask_git(words).map(Some)
+    }
+
+    fn ask_git(&self, words: &[&str]) -> Result<String> {
+        let mut command = Command::new("git");
+        command.args(words).current_dir(&self.root);
+        // In a git hook these name the repository that the hook is run for.
+        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+            command.env_remove(name);
+        }
+        let output = command.output().with_context(|| {
+            format!(
+                "cannot run git, but {} is a git repository: install git",
+                self.root.display()
+            )
+        })?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "git fails in {}: {}",
+            self.root.display(),
+            said.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        Ok(String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned())
+    }
+
+    pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}
+
+/// The distribution's name, and the package's by the rule of python/sources.py.
+fn names(settings: &Ini) -> Result<(String, String)> {
+    let distribution = settings.get("metadata", "name");
+    ensure!(
+        !distribution.is_empty(),
+        "{SETTINGS} does not name the project: write `name = <name>` below [metadata]"
+    );
+    let packages = settings.get("options", "packages");
+    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+    let module = packages.split(|c| !in_name(c)).next().unwrap_or_default();
+    ensure!(
+        !module.is_empty(),
+        "{SETTINGS} names no package: write `packages = <name>` below [options]"
+    );
+    Ok((distribution.to_owned(), module.to_owned()))
+}
+
+/// Whether there is a folder below HOME that zig and cargo-zigbuild can keep files in.
+fn has_user_cache() -> bool {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let folder = set("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")));
+    // What is not there yet is made.
+    let there = folder
+        .as_deref()
+        .and_then(|folder| folder.ancestors().find(|it| it.exists()));
+    cfg!(windows) || there.is_some_and(|folder| tempfile::tempfile_in(folder).is_ok())
+}
+
+/// A cargo version in Python's normalised form (PEP 440).
+pub fn python_version(version: &str) -> Result<String> {
+    let python = Version::from_str(version)
+        .with_context(|| format!("{version} is not a valid Python version (PEP 440)"))?;
+    ensure!(
+        !python.is_local(),
+        "PyPI does not accept a version with a `+`, such as {version}"
+    );
+    Ok(python.to_string())
+}
+
+/// 1980-01-01T00:00:00Z, in seconds since 1970: the first moment that a zip file can say.
+pub const ZIP_EPOCH: u64 = 315_532_800;
+
+/// 2107-12-31T23:59:59Z: the last one.
+const ZIP_END: u64 = 4_354_819_199;
+
+/// The value of SOURCE_DATE_EPOCH. python/build_library.py has the same rule, in the same words.
+/// https://reproducible-builds.org/specs/source-date-epoch/
+fn epoch(text: &str) -> Result<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| digits && *seconds <= ZIP_END);
+    seconds.with_context(|| {
+        format!(
+            "SOURCE_DATE_EPOCH is \"{text}\", which is not a whole number of seconds since 1970, \
+             from 0 to {ZIP_END}, the end of 2107{}: set it to what `git log -1 --format=%ct` \
+             prints, or unset it",
+            if digits && text.len() > 10 {
+                " (milliseconds?)"
+            } else {
+                ""
+            }
+        )
+    })
+}

@@ -1,0 +1,104 @@
+"""What the tests of the tool share, beside the helper `testing`."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from project import NAME, PACKAGE, ROOT
+from testing import (  # noqa: F401
+    EXPECTED,
+    EXTRA,
+    OWN,
+    Cargo,
+    Environment,
+    Failed,
+    Interpreter,
+    Project,
+    Tree,
+    clean_environment,
+    found_interpreters,
+    named_interpreter,
+    run,
+    smoke,
+)
+
+HELPERS = ROOT / "rust/ffiwheel/helpers"
+FIXTURES = ROOT / "rust/ffiwheel/tests/fixtures"
+MARK = f"{PACKAGE}.abi=".encode()  # before the fingerprint in a library
+BIN = Path(sys.executable).parent
+HOST_PLATFORM = sysconfig.get_platform().replace("-", "_")  # linux_x86_64
+
+
+def renamed(folder, package):
+    """A copy of the project under another name, which has letters and underscores."""
+    names = {PACKAGE: package, NAME: package.replace("_", "-"), PACKAGE.upper(): package.upper()}
+
+    def changed(data):
+        for old, new in names.items():
+            data = data.replace(old.encode(), new.encode())
+        return data
+
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            path = folder / changed(name.encode()).decode()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(changed((ROOT / name).read_bytes()))
+            shutil.copymode(ROOT / name, path)
+    return Tree(folder, package)
+
+
+# The Rust that CARGO and RUSTC name, as for make: `cargo` on PATH may be another one, or rustup
+# without a toolchain.
+CARGO = os.environ.get("CARGO") or "cargo"
+FFIWHEEL = [
+    CARGO,
+    "run",
+    "--quiet",
+    "--locked",
+    "--manifest-path",
+    ROOT / "rust/ffiwheel/Cargo.toml",
+]
+
+
+def git(project, *words):
+    return run(
+        *("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words), cwd=project.root
+    )
+
+
+def commit(project):
+    """Makes the copy a repository with all that it holds committed."""
+    if not (project.root / ".git").exists():
+        git(project, "init", "--quiet")
+        # A link to the tools, which .gitignore, meaning a folder, does not name.
+        (project.root / ".git/info/exclude").write_text(".venv\n")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "all")
+
+
+def link_tools(project):
+    venv = project.root / ".venv"
+    if not venv.exists():
+        venv.symlink_to(ROOT / ".venv")
+
+
+def ffiwheel(project, *words, **options):
+    """The pipeline in a copy of the project, with this project's tools."""
+    link_tools(project)
+    return run(*FFIWHEEL, "--", *words, cwd=project.root, **options)
+
+
+def needs_wheel(platform):
+    """The marks of a test that needs the wheel whose last tag is for a platform."""
+    return [] if platform == OWN else [pytest.mark.slow]
+
+
+def greeting(environment):
+    """What the installed package says."""
+    code = f"import {PACKAGE}; print({PACKAGE}.greeting())"
+    return run(environment.python, "-c", code, cwd=environment.folder).strip()
