@@ -24,34 +24,202 @@
 #[cfg(all(panic = "abort", not(test)))]
 compile_error!("the gate needs `panic = \"unwind\"`: with \"abort\" a panic ends Python");
 
-mod callback;
-mod error;
-mod fingerprint;
-mod layout;
-mod macros;
-mod types;
+mod abi;
+mod gate;
 
 use std::mem::MaybeUninit;
 
 // Small and capital letters apart: rustfmt sorts them differently from edition to edition.
-pub use error::{Error, ErrorKind};
-pub use fingerprint::{Abi, Incoming, Outgoing};
-pub use layout::{Exports, Layout, Member};
-pub use types::{Bytes, BytesMut, Handle, OwnedText, Text};
+pub use abi::{Abi, Incoming, Outgoing};
+pub use abi::{Bytes, BytesMut, Handle, OwnedText, Text};
+pub use abi::{Exports, Layout, Member};
+pub use gate::{Error, ErrorKind};
 
-pub use fingerprint::ABI;
+pub use abi::ABI;
 
-pub use callback::call_back;
-pub use error::{gate, text};
-pub use fingerprint::{incoming, mix, mix_shape, named, outgoing};
-pub use layout::layout_of;
-pub use types::{handle, write};
+pub use abi::{handle, incoming, layout_of, mix, mix_shape, named, outgoing, write};
+pub use gate::{call_back, gate, text};
 
-pub(crate) use layout::{offset, struct_abi};
-pub(crate) use macros::{export, export_enum, export_handle, export_struct};
-pub(crate) use macros::{exported_as, functions};
+pub(crate) use abi::{offset, struct_abi};
 
-// What every library exports, by names that begin with the crate's.
+// ---- The macros that declare what crosses --------------------------------------------------
+
+/// C functions. Each is written `fn name(argument: Type, …) -> Type { … }` with a body
+/// that ends in a `Result`; the macro adds `extern "C"`, the gate and the fingerprint,
+/// which it leaves in a constant `EXPORTS` of the calling module: [`ABI`] is of
+/// the one in the crate's root and the gate's, and a module with another is an error until
+/// its constant is mixed in there.
+///
+/// Write the lifetimes of arguments as `'_` or leave them out: what C lends ends with the
+/// call, and `'static` would be a lie that the compiler cannot see.
+macro_rules! export {
+    ($(
+        $(#[doc = $doc:expr])*
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty $body:block
+    )*) => {
+        $crate::ffi::functions! {
+            "";
+            $(
+                $(#[doc = $doc])*
+                fn $name($($argument: $type),*) -> $result $body
+            )*
+        }
+    };
+}
+pub(crate) use export;
+
+/// [`export!`], with what the exported names begin with.
+macro_rules! functions {
+    ($prefix:expr; $(
+        $(#[$($attribute:tt)*])*
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty $body:block
+    )*) => {
+        $(
+            $crate::ffi::exported_as! {
+                _, concat!($prefix, stringify!($name)),
+                $(#[$($attribute)*])*
+                #[allow(unsafe_code, clippy::unused_unit)]
+                pub extern "C" fn $name($($argument: $type),*) -> $result {
+                    $crate::ffi::gate(
+                        move || -> ::std::result::Result<$result, $crate::ffi::Error> { $body },
+                    )
+                }
+            }
+        )*
+
+        /// The shapes of the functions above. Unused means: not part of the fingerprint.
+        #[deny(dead_code)]
+        pub(crate) const EXPORTS: $crate::ffi::Exports = $crate::ffi::Exports {
+            shape: {
+                let shape = $crate::ffi::named("exports", "");
+                $(
+                    let shape =
+                        $crate::ffi::mix(shape, concat!($prefix, stringify!($name)));
+                    $(
+                        // Two arguments of one type that change places are told by their names.
+                        let shape = $crate::ffi::mix(shape, stringify!($argument));
+                        let shape = $crate::ffi::mix_shape(shape, $crate::ffi::incoming::<$type>());
+                    )*
+                    let shape = $crate::ffi::mix_shape(shape, $crate::ffi::outgoing::<$result>());
+                )*
+                shape
+            },
+            layouts: &[$(
+                &$crate::ffi::Layout::of_fn(concat!($prefix, stringify!($name)), &[
+                    $($crate::ffi::layout_of::<$type>(),)*
+                    $crate::ffi::layout_of::<$result>(),
+                ]),
+            )*],
+        };
+    };
+}
+pub(crate) use functions;
+
+/// An item under a name in the library's file. `_` is an expression from edition 2024 on, where
+/// the attribute has to say that it is unsafe; before Rust 1.82 it cannot.
+macro_rules! exported_as {
+    ($edition_2024:expr, $name:expr, $($item:tt)*) => {
+        #[unsafe(export_name = $name)]
+        $($item)*
+    };
+    (_, $name:expr, $($item:tt)*) => {
+        #[export_name = $name]
+        $($item)*
+    };
+}
+pub(crate) use exported_as;
+
+/// A `repr(C)` struct whose fields C sees.
+macro_rules! export_struct {
+    (
+        $(#[doc = $doc:expr])*
+        pub struct $name:ident {
+            $($(#[doc = $field_doc:expr])* $visibility:vis $field:ident: $type:ty),* $(,)?
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[repr(C)]
+        pub struct $name {
+            $($(#[doc = $field_doc])* $visibility $field: $type),*
+        }
+
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for $name {
+            $crate::ffi::struct_abi!($name, stringify!($name), $($field: $type),*);
+        }
+    };
+}
+pub(crate) use export_struct;
+
+/// An enum of a fixed width that Rust gives to C. Every value is written out.
+macro_rules! export_enum {
+    (
+        $(#[doc = $doc:expr])*
+        pub enum $name:ident: $repr:ident {
+            $($(#[doc = $value_doc:expr])* $value:ident = $number:literal),* $(,)?
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr($repr)]
+        pub enum $name {
+            $($(#[doc = $value_doc])* $value = $number),*
+        }
+
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for $name {
+            const SHAPE: u64 = {
+                let shape = $crate::ffi::named("enum", stringify!($name));
+                let shape =
+                    $crate::ffi::mix_shape(shape, <$repr as $crate::ffi::Abi>::SHAPE);
+                $(
+                    let shape = $crate::ffi::mix(shape, stringify!($value));
+                    let shape = $crate::ffi::mix_shape(shape, $name::$value as u64);
+                )*
+                shape
+            };
+            const LAYOUT: &'static $crate::ffi::Layout = &$crate::ffi::Layout {
+                kind: "enum",
+                name: stringify!($name),
+                shape: <$name as $crate::ffi::Abi>::SHAPE,
+                size: ::std::mem::size_of::<$name>(),
+                align: ::std::mem::align_of::<$name>(),
+                members: &[$($crate::ffi::Member::Value(
+                    stringify!($value),
+                    $name::$value as i128,
+                )),*],
+                inner: &[],
+            };
+        }
+    };
+}
+pub(crate) use export_enum;
+
+/// Lets C hold the type by an opaque pointer.
+macro_rules! export_handle {
+    ($name:ident) => {
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for $name {
+            const SHAPE: u64 = $crate::ffi::named("handle", stringify!($name));
+        }
+        impl $crate::ffi::Handle for $name {}
+
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Abi for Option<&$name> {
+            const SHAPE: u64 = $crate::ffi::mix_shape(
+                $crate::ffi::named("pointer", "borrowed handle"),
+                <$name as $crate::ffi::Abi>::SHAPE,
+            );
+        }
+        #[allow(unsafe_code)]
+        unsafe impl $crate::ffi::Incoming for Option<&$name> {}
+    };
+}
+pub(crate) use export_handle;
+
+// ---- What every library exports, by names that begin with the crate's ----------------------
+
 functions! {
     concat!(env!("CARGO_CRATE_NAME"), "_");
 
@@ -59,7 +227,7 @@ functions! {
     /// lower-case hexadecimal digits in static memory, never to be freed. It changes
     /// when an exported function, struct, enum or callback does.
     fn abi() -> Text<'static> {
-        Ok(fingerprint::digits())
+        Ok(abi::digits())
     }
 
     /// What is exported, and how the structs and enums that cross lie in memory, as the
@@ -75,7 +243,7 @@ functions! {
     ///     enum <name> <size> <alignment> <value's name>=<value> ...
     #[cfg_attr(any(doc, doctest), doc = "```")]
     fn layout() -> Text<'static> {
-        Ok(layout::lines())
+        Ok(abi::lines())
     }
 
     /// The error of the last call that failed on this thread, which is then forgotten.
@@ -88,7 +256,7 @@ functions! {
     )]
     ///   has failed since the last one was taken.
     fn error_take(kind: Option<&mut MaybeUninit<ErrorKind>>) -> OwnedText {
-        match error::take() {
+        match gate::take() {
             None => Ok(OwnedText::FAILED),
             Some((code, message)) => {
                 if kind.is_some() {
@@ -105,7 +273,7 @@ functions! {
     ///
     /// @return how many callbacks are still under way, or -1 on an error.
     fn callbacks_end(milliseconds: u32) -> i32 {
-        let left = callback::end(milliseconds);
+        let left = gate::end(milliseconds);
         Ok(left.min(i32::MAX as usize) as i32)
     }
 

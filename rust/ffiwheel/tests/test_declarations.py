@@ -524,9 +524,9 @@ OTHER = [
     ("lib.rs", r"fn sample_cakes_share\(", "fn sample_cakes_divide("),
     ("lib.rs", "(pub bytes: u64,)(.*)(pub lines: u64,)", r"\3\2\1"),
     ("lib.rs", "Utf8 = 1,(.*)Binary = 2,", r"Utf8 = 2,\1Binary = 1,"),
-    ("ffi/error.rs", r"Io = 2,(.*)Callback = 3,", r"Io = 3,\1Callback = 2,"),
+    ("ffi/gate.rs", r"Io = 2,(.*)Callback = 3,", r"Io = 3,\1Callback = 2,"),
     (
-        "ffi/types.rs",
+        "ffi/abi.rs",
         r'(data: \*mut u8,)([^,]*)(len: usize,)(.*"BytesMut"), ([^,]*), ([^)]*)\)',
         r"\3\2\1\4, \6, \5)",
     ),
@@ -563,7 +563,7 @@ def test_what_the_fingerprint_covers(original):
 
 def test_fields_that_are_not_in_memory_order_do_not_compile(original, source):
     fields = r'(struct_abi!\(Bytes[^"]*"Bytes"), ([^,]*), ([^)]*)\)'
-    path, before = replaced(original, "ffi/types.rs", fields, r"\1, \3, \2)")
+    path, before = replaced(original, "ffi/abi.rs", fields, r"\1, \3, \2)")
     output = refused(original, "header", "--check")
     path.write_text(before)
     assert "declare the fields in memory order" in output
@@ -588,7 +588,7 @@ def test_a_header_whose_struct_is_out_of_order_is_refused(original):
 
 
 def test_a_type_without_a_layout_is_refused(original, source):
-    gate = original.root / "rust/src/ffi/types.rs"
+    gate = original.root / "rust/src/ffi/abi.rs"
     before = gate.read_text()
     line = re.search(r"    struct_abi!\(BytesMut<'static>[^;]*;\n", before).group()
     original.edit(gate, line, "    const SHAPE: u64 = 0;\n")
@@ -655,7 +655,7 @@ TWICE = {
         "pub struct Table(u8);\nexport_handle!(Table);\n",
         "    fn sample_table_free(table: Option<Box<Table>>) -> () {\n"
         "        drop(table);\n        Ok(())\n    }\n",
-        "sample_Table would be struct crate::Table and struct crate::ffi::layout::Table",
+        "sample_Table would be struct crate::Table and struct crate::ffi::abi::Table",
     ),
     "structs": (
         "#[allow(dead_code, unused_imports)]\nmod m {\n    use crate::ffi::export_struct;\n"

@@ -27,7 +27,7 @@ def test_the_name_of_a_library():
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("rust/src/ffi/fingerprint.rs", 'env!("CARGO_CRATE_NAME"), ".abi=")'),
+        ("rust/src/ffi/abi.rs", 'env!("CARGO_CRATE_NAME"), ".abi=")'),
         ("rust/ffiwheel/src/facts/library.rs", 'format!("{prefix}.abi=")'),
         ("python/platform_tag.py", r'b"\\.abi=([0-9a-f]{16})\0"'),
         (LOADER.relative_to(ROOT), r'"%s.abi=%s\0"'),
