@@ -1,3 +1,4 @@
+# ffiwheel kit 0.1.0 0de1465bf448bba0: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one.
@@ -270,6 +271,7 @@ class build_library(Command):
 
     description = "use the library in %s, or build it if that does not fit" % LIB
     user_options = [
+        ("kit=", None, "the version of these files, for `ffiwheel update`"),
         ("command=", None, "the command that builds the library [default: cargo build]"),
         ("output=", None, "the library that the command builds"),
         ("library=", None, "use this library instead of building one"),
@@ -279,6 +281,7 @@ class build_library(Command):
     boolean_options = ["inplace"]
 
     def initialize_options(self):
+        self.kit = None
         self.command = self.output = self.library = self.sbom = self.inplace = None
 
     def finalize_options(self):

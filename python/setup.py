@@ -1,3 +1,4 @@
+# ffiwheel kit 0.1.0 3976f4d8713b2e1c: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it; see build_library.py."""
 
 import os

@@ -1,3 +1,4 @@
+# ffiwheel kit 0.1.0 86600c5b955a44b0: `ffiwheel update` replaces this file; use settings
 """Finds, checks and loads the library beside it: any with a C ABI."""
 
 import os

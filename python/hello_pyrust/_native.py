@@ -1,3 +1,4 @@
+# ffiwheel kit 0.1.0 7b50abdad56a18a5: `ffiwheel update` replaces this file; use settings
 """Turns the errors of a library with a gate into exceptions, and passes texts."""
 
 import atexit

@@ -1,3 +1,4 @@
+// ffiwheel kit 0.1.0 b32b375539b2eeae: `ffiwheel update` replaces this file; use settings
 //! The gate between C and Rust: everything that crosses the border is declared with
 //! the macros of this module, which is the only one that contains `unsafe`. It knows no
 //! crate's name: what it exports begins with that of the crate that it is in.

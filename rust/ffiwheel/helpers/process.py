@@ -120,6 +120,12 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, **changes}
 
 
+def asked(name: str) -> str:
+    """What the variable of the environment says that a verb takes an argument from: TARGETS, for
+    example. An empty one counts as unset."""
+    return os.environ.get(name) or ""
+
+
 def outside_make() -> dict[str, str]:
     """This process's environment, without what the make that called it tells its recipes."""
     told = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}

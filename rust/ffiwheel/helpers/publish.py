@@ -30,6 +30,7 @@ from packaging.utils import (
 )
 
 import index
+import process
 from process import Word
 from project import ROOT
 
@@ -113,8 +114,18 @@ def upload(repository: str, paths: Sequence[Path]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser("publish", description=__doc__.split("\n\n")[0])
-    parser.add_argument("repository", help="pypi, testpypi, or an address")
-    parser.add_argument("--dry-run", action="store_true", help="upload nothing")
+    parser.add_argument(
+        "repository",
+        nargs="?",
+        default=process.asked("REPOSITORY"),
+        help="pypi, testpypi, or an address",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=bool(process.asked("DRY_RUN")),
+        help="upload nothing",
+    )
     options = parser.parse_args()
     repository = options.repository
     address = urlsplit(index.addresses(repository)[0])  # or an error

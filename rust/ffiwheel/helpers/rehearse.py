@@ -313,17 +313,23 @@ def files() -> list[Path]:
     verbs = [] if any(path.name.endswith(".tar.gz") for path in paths) else ["sdist"]
     verbs += [] if wheel_of_this_machine(paths) else ["wheels"]
     if verbs:
-        print(f"dist/ lacks what this machine installs: make {' '.join(verbs)}", flush=True)
+        print(f"dist/ lacks what this machine installs: {', '.join(verbs)}", flush=True)
         env = process.outside_make()
         for name in ("TARGETS", "BACKEND"):  # of what is rehearsed
             env.pop(name, None)
-        subprocess.run(["make", *verbs], cwd=ROOT, check=True, env=env)
+        for verb in verbs:
+            subprocess.run([env["FFIWHEEL"], verb], cwd=ROOT, check=True, env=env)
     return publish.distributions()[2]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("rehearse", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Pythons at a time")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=int(process.asked("JOBS") or os.cpu_count() or 1),
+        help="Pythons at a time",
+    )
     options = parser.parse_args()
     if os.name == "nt":
         sys.exit("error: the rehearsal runs on Linux and macOS: what stands for cargo is a script")

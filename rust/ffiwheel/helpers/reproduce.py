@@ -15,6 +15,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import process
@@ -52,9 +53,13 @@ def clone_and_build(clone: Path, targets: list[str], backend: str, tag: str | No
         CARGO_ZIGBUILD_CACHE_DIR=str(clone / "build/zigbuild"),
     )
     words = [f"TARGETS={' '.join(targets)}", f"BACKEND={backend}", "JOBS=1", f"PYTHON={PYTHON}"]
-    subprocess.run(
-        ["make", "sdist", "wheels", *words], cwd=clone, env=environment, check=True, umask=0o077
-    )
+    run = partial(subprocess.run, cwd=clone, env=environment, check=True, umask=0o077)
+    if (clone / "Makefile").is_file():
+        run(["make", "sdist", "wheels", *words])
+    else:
+        environment.update((name, value) for name, _, value in (w.partition("=") for w in words))
+        for verb in ("sdist", "wheels"):
+            run([environment["FFIWHEEL"], verb])
 
 
 # The Python that .venv was made of: that of .venv goes with it.
@@ -115,7 +120,9 @@ def finish(differ: int) -> None:
 def arguments(name: str, description: str) -> argparse.ArgumentParser:
     """A parser of what is built."""
     parser = argparse.ArgumentParser(name, description=description.split("\n\n")[0])
-    parser.add_argument("--backend", default="", help="what calls cargo, as in `make wheels`")
+    parser.add_argument(
+        "--backend", default=process.asked("BACKEND"), help="what calls cargo, as in `make wheels`"
+    )
     return parser
 
 

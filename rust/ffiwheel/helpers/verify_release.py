@@ -55,9 +55,20 @@ def check_compiler(folder: Path) -> None:
 
 def main() -> None:
     parser = reproduce.arguments("verify-release", __doc__)
-    parser.add_argument("version", metavar="VERSION", help="the released version")
-    parser.add_argument("targets", nargs="+", metavar="TARGET")
-    parser.add_argument("--repository", default="pypi", help="pypi, testpypi, or an address")
+    parser.add_argument(
+        "version",
+        metavar="VERSION",
+        nargs="?",
+        default=process.asked("VERSION"),
+        help="the released version",
+    )
+    targets = process.asked("TARGETS").split() or ["host"]
+    parser.add_argument("targets", nargs="*", metavar="TARGET", default=targets)
+    parser.add_argument(
+        "--repository",
+        default=process.asked("REPOSITORY") or "pypi",
+        help="pypi, testpypi, or an address",
+    )
     options = parser.parse_args()
     tag = f"v{options.version}"
     if not options.version or not project.git("tag", "--list", tag):

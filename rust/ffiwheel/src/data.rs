@@ -52,6 +52,7 @@ const HELPERS: Files = embed!("../":
     "helpers/runners/protocol.py"
     "helpers/runners/wine.py"
     "helpers/smoke_gate.py"
+    "helpers/test_scenarios.py"
     "helpers/testing.py"
     "helpers/verify_release.py"
 );
@@ -62,6 +63,14 @@ const DEFAULTS: Files = embed!("../../../":
     "docker/Dockerfile"
     "docker/install-rust.sh"
 );
+
+/// The text of one of them.
+pub fn text(name: &str) -> &'static str {
+    files()
+        .find(|(it, _)| *it == name)
+        .expect("it is in the list")
+        .1
+}
 
 fn files() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     HELPERS.iter().chain(DEFAULTS)
@@ -152,6 +161,7 @@ mod tests {
         let mut listed: BTreeSet<String> = files().map(|(name, _)| name.to_string()).collect();
         let elsewhere = [
             "ci/Cross.toml",     // for cross by hand
+            "ci/local.mk",       // this repository's own
             "ci/platforms.toml", // in facts/platform.rs
             "ci/requirements.in",
             "ci/targets.toml",

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use ffiwheel::kit;
 use ffiwheel::project::Project;
 use ffiwheel::verbs;
 
@@ -18,6 +19,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Make a project for another library: its folder, its files, one commit
+    New(verbs::adopt::New),
+    /// Put a project into the folder that this runs in
+    Init(verbs::adopt::Init),
+    /// Replace the kit's files by those of this program
+    Update(verbs::update::Options),
+    #[command(flatten)]
+    Served(Served),
+}
+
+/// The verbs that need a project whose kit this program serves.
+#[derive(Subcommand)]
+enum Served {
+    /// Build the library and install the package into .venv, editable
+    Dev,
+    /// Run the tests on every Python of this machine
+    Test,
+    /// Check format, lints, and that generated files and the kit are up to date
+    Lint,
+    /// Format Rust and Python
+    Fmt,
     /// Generate the C header, _ffi.py and _ffi.pyi from the Rust source
     Header(verbs::header::Options),
     /// Build the library into the package's lib folder
@@ -38,6 +60,17 @@ enum Verb {
     Matrix(verbs::matrix::Options),
     /// Build the image that BACKEND=docker runs cargo in
     Image(verbs::image::Options),
+    /// Install cross into .venv, for BACKEND=cross
+    Cross,
+    /// Remove build results; keep .venv and the emulators' files
+    Clean,
+    /// Also remove .venv, and the programs that `smoke` unpacked
+    Distclean,
+    /// Install the tools of ci/requirements.txt into .venv
+    Venv,
+    /// Write the first line of the kit's files anew, where the kit comes from
+    #[command(hide = true)]
+    Kit,
     /// Set the version in every file that contains it
     Bump(verbs::release::Version),
     /// Report whether this commit can be released under a tag
@@ -47,8 +80,7 @@ enum Verb {
     /// Pack the source distribution into dist/
     Sdist(verbs::sdist::Options),
     /// Build the commit again in a second clone, and compare the bytes with dist/
-    #[command(disable_help_flag = true)]
-    Reproduce(verbs::python::Words),
+    Reproduce(verbs::python::Reproduced),
     /// Upload dist/ to an index on this machine, and install from it on every Python
     #[command(disable_help_flag = true)]
     Rehearse(verbs::python::Words),
@@ -61,26 +93,45 @@ enum Verb {
 }
 
 fn dispatch(verb: &Verb) -> Result<()> {
-    let mut project = Project::find()?;
     match verb {
-        Verb::Header(options) => verbs::header::run(&project, options),
-        Verb::Lib(options) => verbs::lib::run(&project, options),
-        Verb::Wheels(options) => verbs::wheels::run(&project, options),
-        Verb::Smoke(options) => verbs::smoke::run(&project, options),
-        Verb::Audit(options) => verbs::audit::run(&project, options),
-        Verb::Rules(options) => verbs::rules::run(&project, options),
-        Verb::Targets(options) => verbs::targets::run(&project, options),
-        Verb::Doctor(options) => verbs::doctor::run(&project, options),
-        Verb::Matrix(options) => verbs::matrix::run(&project, options),
-        Verb::Image(options) => verbs::image::run(&project, options),
-        Verb::Bump(version) => verbs::release::bump(&mut project, version),
-        Verb::CheckTag(tag) => verbs::release::check_tag(&project, tag),
-        Verb::Gather => verbs::release::gather(&project),
-        Verb::Sdist(options) => verbs::sdist::run(&project, options),
-        Verb::Reproduce(words) => verbs::python::run(project, "reproduce", words),
-        Verb::Rehearse(words) => verbs::python::run(project, "rehearse", words),
-        Verb::Publish(words) => verbs::python::run(project, "publish", words),
-        Verb::VerifyRelease(words) => verbs::python::run(project, "verify_release", words),
+        Verb::New(options) => verbs::adopt::new(options),
+        Verb::Init(options) => verbs::adopt::init(options),
+        Verb::Update(options) => verbs::update::run(&Project::find()?, options),
+        Verb::Served(verb) => serve(verb),
+    }
+}
+
+fn serve(verb: &Served) -> Result<()> {
+    let mut project = Project::find()?;
+    kit::ensure_served(&project)?;
+    match verb {
+        Served::Dev => verbs::develop::dev(&project),
+        Served::Test => verbs::develop::test(&project),
+        Served::Lint => verbs::develop::lint(&project),
+        Served::Fmt => verbs::develop::fmt(&project),
+        Served::Cross => verbs::develop::cross(&project),
+        Served::Clean => verbs::develop::clean(&project),
+        Served::Distclean => verbs::develop::distclean(&project),
+        Served::Venv => verbs::develop::venv(&project),
+        Served::Kit => verbs::develop::kit(&project),
+        Served::Header(options) => verbs::header::run(&project, options),
+        Served::Lib(options) => verbs::lib::run(&project, options),
+        Served::Wheels(options) => verbs::wheels::run(&project, options),
+        Served::Smoke(options) => verbs::smoke::run(&project, options),
+        Served::Audit(options) => verbs::audit::run(&project, options),
+        Served::Rules(options) => verbs::rules::run(&project, options),
+        Served::Targets(options) => verbs::targets::run(&project, options),
+        Served::Doctor(options) => verbs::doctor::run(&project, options),
+        Served::Matrix(options) => verbs::matrix::run(&project, options),
+        Served::Image(options) => verbs::image::run(&project, options),
+        Served::Bump(version) => verbs::release::bump(&mut project, version),
+        Served::CheckTag(tag) => verbs::release::check_tag(&project, tag),
+        Served::Gather => verbs::release::gather(&project),
+        Served::Sdist(options) => verbs::sdist::run(&project, options),
+        Served::Reproduce(options) => verbs::python::reproduce(project, options),
+        Served::Rehearse(words) => verbs::python::run(project, "rehearse", words),
+        Served::Publish(words) => verbs::python::publish(project, words),
+        Served::VerifyRelease(words) => verbs::python::run(project, "verify_release", words),
     }
 }
 
@@ -106,12 +157,24 @@ fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     // An empty variable counts as unset. Cargo, for example, would take it for a name.
     for name in [
+        "BACKEND",
         "CARGO",
         "CARGO_BUILD_TARGET",
         "CARGO_HOME",
         "CONTAINER_ENGINE",
+        "DRY_RUN",
+        "EXPLAIN",
+        "FILES",
         "GITHUB_OUTPUT",
+        "JOBS",
+        "NAME",
+        "RELEASE",
+        "REPOSITORY",
         "RUSTC",
+        "TAG",
+        "TARGETS",
+        "VENDOR",
+        "VERSION",
     ] {
         if env::var_os(name).is_some_and(|value| value.is_empty()) {
             env::remove_var(name);

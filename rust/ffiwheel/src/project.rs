@@ -18,9 +18,10 @@ use crate::files::{self, read, remove_scratch};
 use crate::ini::Ini;
 use crate::name;
 use crate::say::say;
+use crate::venv;
 
 /// What makes a folder a project.
-const SETTINGS: &str = "python/setup.cfg";
+pub const SETTINGS: &str = "python/setup.cfg";
 
 pub struct Project {
     pub root: PathBuf,
@@ -149,17 +150,14 @@ impl Project {
         self.root.join("dist")
     }
 
-    /// A program of `.venv`.
+    /// A program of `.venv`, which is prepared if need be.
     pub fn tool(&self, name: &str) -> Result<PathBuf> {
-        let folder = if cfg!(windows) { "Scripts" } else { "bin" };
-        let path = self
-            .root
-            .join(".venv")
-            .join(folder)
-            .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+        let folder = venv::ready(&self.root, &self.or_brought("ci/requirements.txt")?)?;
+        let path = folder.join(format!("{name}{}", env::consts::EXE_SUFFIX));
         ensure!(
             path.is_file(),
-            "{} is missing: run `make venv`",
+            "{} is missing: ci/requirements.txt names no such tool, or .venv is damaged; add it, \
+             or remove .venv and run this again",
             self.relative(&path)
         );
         Ok(path)

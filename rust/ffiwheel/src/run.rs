@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 
 /// How much of a failed command's output an error repeats.
 const TAIL_LINES: usize = 20;
@@ -71,6 +71,20 @@ pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Resul
         }
         .into());
     }
+    Ok(())
+}
+
+/// Runs a command with its output, and its colours, on the terminal.
+pub fn run_here(command: &mut Command) -> Result<()> {
+    command.env_remove("NO_COLOR");
+    if let Some(value) = std::env::var_os("NO_COLOR") {
+        command.env("NO_COLOR", value); // the user's
+    }
+    let name = Path::new(command.get_program()).display().to_string();
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {name}"))?;
+    ensure!(status.success(), "{name} failed ({status})");
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! One file per verb: its arguments, what it does, and what it prints.
 
+pub mod adopt;
 pub mod audit;
 mod changelog;
+pub mod develop;
 pub mod doctor;
 pub mod header;
 pub mod image;
@@ -13,4 +15,5 @@ pub mod rules;
 pub mod sdist;
 pub mod smoke;
 pub mod targets;
+pub mod update;
 pub mod wheels;

@@ -113,7 +113,7 @@ def test_what_is_not_committed_cannot_be_reproduced(project):
     assert "Commit these" in text and "rust/src/more.rs" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_library_that_differs_from_clone_to_clone_is_found(project):
     body = 'text(format_args!("Hello {who} from Rust!"))'
     project.edit(project.source, body, f'std::hint::black_box(env!("AT")); {body}')

@@ -245,7 +245,7 @@ def test_the_header_is_the_same_with_any_settings(project, settings, pipeline):
     pipeline("header", "--check", CARGO_HOME=str(home.parent), RUSTFLAGS="--nonsense")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_musl_library_is_built_with_the_users_flags(project, pipeline):
     """Without the repository's flags cargo would leave the library out."""
     run_doctor = pipeline("doctor", "musllinux_x86_64")

@@ -6,7 +6,7 @@ from support import BIN, commit, ffiwheel, renamed, run
 from test_release import make
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["q", "a_library_of_some_thirty_chars"])
 def test_all_that_an_author_runs_works_under_another_name(name, tmp_path):
     project = renamed(tmp_path / "project", name)

@@ -367,7 +367,7 @@ def foreign(project):
     return prepare
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_row_is_all_that_a_platform_needs(project, foreign):
     """A target that nothing but its row has ever named: x86 before SSE2."""
     old, new = "i686-unknown-linux-gnu", "i586-unknown-linux-gnu"
@@ -382,7 +382,7 @@ def test_a_row_is_all_that_a_platform_needs(project, foreign):
     assert wheel.name.endswith("-py2.py3-none-manylinux2014_i686.manylinux_2_17_i686.whl")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_c_agrees_with_rust_about_every_declaration_elsewhere(foreign, tmp_path):
     """32 bits, and the most significant byte first."""
     environment = foreign("manylinux_s390x", "win32")
@@ -414,7 +414,7 @@ def test_no_date_gets_into_a_library(project, foreign):
     assert len(libraries) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_after_an_interruption_many_targets_are_right(project, foreign):
     targets = ["host", "manylinux_s390x", "macosx_arm64", "win_amd64"]
     environment = foreign(*targets)
@@ -481,7 +481,7 @@ def test_a_dll_is_refused(project, foreign, tmp_path):
     assert list(project.root.glob("dist/*")) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_gcc_links_no_libgcc_into_a_musl_library(project, foreign, tmp_path):
     """As in the images for musl, whose gcc asks for libgcc_s, which a bare Alpine lacks."""
     environment = foreign("musllinux_x86_64")

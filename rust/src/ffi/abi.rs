@@ -1,3 +1,4 @@
+// ffiwheel kit 0.1.0 268ebf9c69a08537: `ffiwheel update` replaces this file; use settings
 //! What may cross the border: which types, the fingerprint of them all, and how they lie in
 //! memory.
 

@@ -1,3 +1,4 @@
+// ffiwheel kit 0.1.0 0a82067285b0736a: `ffiwheel update` replaces this file; use settings
 //! The gate itself: it keeps errors for C, and lets callbacks end before Python does.
 
 use std::any::Any;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{bail, ensure, Context, Result};
-use cbindgen::{Builder, Config};
+use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 use super::library::{debug_library, expanded};
 use super::{layout, names};
@@ -86,13 +86,33 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     Ok(outputs(project).into_iter().zip(contents).collect())
 }
 
+/// How cbindgen writes declarations: by the crate's cbindgen.toml or, where there is none, with the
+/// library's name before those of types.
+fn config(project: &Project) -> Result<Config> {
+    let path = project.rust.join("cbindgen.toml");
+    if path.is_file() {
+        return Config::from_file(&path)
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("{}", path.display()));
+    }
+    let mut config = Config {
+        language: Language::C,
+        style: Style::Both,
+        usize_is_size_t: true,
+        documentation_style: DocumentationStyle::C99,
+        documentation_length: DocumentationLength::Full,
+        ..Config::default()
+    };
+    config.export.prefix = Some(format!("{}_", project.library));
+    config.export.renaming_overrides_prefixing = true;
+    config.enumeration.prefix_with_name = true;
+    Ok(config)
+}
+
 /// The header that C compilers read, and the declarations that CFFI reads.
 /// `table`: what the library says of itself, for a comparison.
 fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, String)> {
-    let path = project.rust.join("cbindgen.toml");
-    let mut config = Config::from_file(&path)
-        .map_err(anyhow::Error::msg)
-        .with_context(|| format!("{}", path.display()))?;
+    let mut config = config(project)?;
     let prefix = project.library.to_uppercase();
     config.header = Some(format!(
         "// {MARK}: edit the Rust source instead.\n//{}",

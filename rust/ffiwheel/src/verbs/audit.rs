@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{bail, ensure, Context as _, Result};
+use clap::builder::FalseyValueParser;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -190,15 +191,16 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
 #[derive(clap::Args)]
 pub struct Options {
     /// The files to audit, of any project [default: all in dist/]
+    #[arg(env = "FILES", value_delimiter = ' ')]
     files: Vec<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
     /// Also check that dist/ is one complete release
-    #[arg(long, conflicts_with = "files")]
+    #[arg(long, conflicts_with = "files", env = "RELEASE", value_parser = FalseyValueParser::new())]
     release: bool,
     /// Explain a code instead of auditing files
-    #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "json", "release"])]
+    #[arg(long, value_name = "CODE", env = "EXPLAIN", conflicts_with_all = ["files", "json", "release"])]
     explain: Option<String>,
 }
 

@@ -13,9 +13,10 @@ use crate::targets::Backend;
 #[derive(clap::Args)]
 pub struct Options {
     /// Triples, tags, short names or groups [default: host]
+    #[arg(env = "TARGETS")]
     targets: Vec<String>,
     /// The backend [default: zig; cargo for macOS on macOS]
-    #[arg(short, long)]
+    #[arg(short, long, env = "BACKEND")]
     backend: Option<Backend>,
 }
 

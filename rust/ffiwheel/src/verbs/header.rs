@@ -5,11 +5,17 @@ use anyhow::Result;
 use crate::make::header;
 use crate::project::Project;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Options {
     /// Write nothing; fail if a file is out of date
     #[arg(long)]
     check: bool,
+}
+
+impl Options {
+    pub fn checking() -> Options {
+        Options { check: true }
+    }
 }
 
 pub fn run(project: &Project, options: &Options) -> Result<()> {

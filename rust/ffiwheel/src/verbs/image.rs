@@ -8,6 +8,7 @@ use crate::project::Project;
 #[derive(clap::Args)]
 pub struct Options {
     /// The image's name in docker/images.toml
+    #[arg(env = "NAME")]
     name: String,
 }
 

@@ -13,7 +13,7 @@ pub struct Options {
     /// The target triple [default: this machine's]
     target: Option<String>,
     /// The backend [default: zig; cargo for macOS on macOS]
-    #[arg(short, long)]
+    #[arg(short, long, env = "BACKEND")]
     backend: Option<Backend>,
 }
 

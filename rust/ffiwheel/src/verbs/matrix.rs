@@ -43,9 +43,10 @@ struct Matrix<Row> {
 #[derive(clap::Args)]
 pub struct Options {
     /// Triples, tags, short names or groups to build
+    #[arg(env = "TARGETS")]
     targets: Vec<String>,
     /// The backend, instead of the table's
-    #[arg(short, long)]
+    #[arg(short, long, env = "BACKEND")]
     backend: Option<Backend>,
 }
 

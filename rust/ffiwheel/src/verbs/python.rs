@@ -1,12 +1,16 @@
 //! The verbs that are Python programs: those of the same names in helpers/, which take the words
 //! as they are.
 
+use std::env;
 use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 
+use super::{audit, sdist, wheels};
 use crate::project::Project;
+use crate::targets::Backend;
 
 #[derive(clap::Args)]
 pub struct Words {
@@ -15,15 +19,56 @@ pub struct Words {
     words: Vec<OsString>,
 }
 
+/// Checks dist/ as a release, then uploads it.
+pub fn publish(project: Project, options: &Words) -> Result<()> {
+    if !options
+        .words
+        .iter()
+        .any(|word| word == "--help" || word == "-h")
+    {
+        audit::run(&project, &audit::Options::of_release())?;
+    }
+    run(project, "publish", options)
+}
+
+#[derive(clap::Args)]
+pub struct Reproduced {
+    /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
+    #[arg(env = "TARGETS")]
+    targets: Vec<String>,
+    /// The backend [default: zig; cargo for macOS on macOS]
+    #[arg(short, long, env = "BACKEND")]
+    backend: Option<Backend>,
+}
+
+/// Builds here, then in a second clone, and compares.
+pub fn reproduce(project: Project, options: &Reproduced) -> Result<()> {
+    let mut targets = options.targets.clone();
+    if targets.iter().all(|word| word.trim().is_empty()) {
+        targets = vec!["host".to_owned()];
+    }
+    sdist::run(&project, &sdist::Options::default())?;
+    wheels::run(&project, &wheels::Options::of(&targets, options.backend))?;
+    let mut words: Vec<OsString> = Vec::new();
+    if let Some(backend) = options.backend {
+        let name = backend.to_possible_value().expect("none is hidden");
+        words.extend(["--backend".into(), name.get_name().into()]);
+    }
+    words.extend(targets.into_iter().map(OsString::from));
+    run(project, "reproduce", &Words { words })
+}
+
 /// Becomes the program: the terminal, signals and the exit code are the program's. It may call
 /// `make`, and with that this tool, so the project's lock ends here.
 pub fn run(project: Project, helper: &str, options: &Words) -> Result<()> {
     let python = project.tool("python")?;
+    let program = env::current_exe().context("this program does not know its own file")?;
     let mut command = Command::new(&python);
     command
         .arg("-B") // leaves no bytecode beside the helpers
         .arg(project.helper_path(helper)?)
         .args(&options.words)
+        .env("FFIWHEEL", program) // for the verbs that it runs
         .current_dir(&project.root);
     drop(project);
     let failed = || format!("cannot run {}", python.display());

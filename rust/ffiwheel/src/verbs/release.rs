@@ -25,16 +25,17 @@ use crate::targets;
 #[derive(clap::Args)]
 pub struct Version {
     /// The new version, in cargo's spelling: 1.2.3, 1.2.3-rc.1
+    #[arg(env = "VERSION")]
     version: String,
 }
 
 #[derive(clap::Args)]
 pub struct Tag {
     /// The tag [default: `v` and the version]
-    #[arg(default_value = "")]
+    #[arg(env = "TAG", default_value = "")]
     tag: String,
     /// An index that must not have the version: pypi, testpypi, or a URL that takes uploads
-    #[arg(long, value_name = "REPOSITORY")]
+    #[arg(long, value_name = "REPOSITORY", env = "REPOSITORY")]
     index: Option<String>,
 }
 

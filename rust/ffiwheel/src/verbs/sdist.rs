@@ -1,6 +1,7 @@
 //! The source distribution, in dist/.
 
 use anyhow::Result;
+use clap::builder::FalseyValueParser;
 
 use crate::files;
 use crate::make::dist::{check_metadata, kilobytes, publish, remove_published};
@@ -8,10 +9,10 @@ use crate::make::sdist;
 use crate::project::Project;
 use crate::say::say;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Options {
     /// Include every crate that rust/Cargo.lock names, so that it builds without a network
-    #[arg(long)]
+    #[arg(long, env = "VENDOR", value_parser = FalseyValueParser::new())]
     vendor: bool,
 }
 

@@ -42,9 +42,10 @@ struct Row {
 #[derive(clap::Args)]
 pub struct Options {
     /// Triples, tags, short names or groups [default: every wheel in dist/]
+    #[arg(env = "TARGETS")]
     targets: Vec<String>,
     /// How many wheels to run at a time [default: the number of cores]
-    #[arg(short, long)]
+    #[arg(short, long, env = "JOBS")]
     jobs: Option<usize>,
     /// Print the result for each wheel as JSON
     #[arg(long)]

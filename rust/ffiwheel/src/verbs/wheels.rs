@@ -16,16 +16,28 @@ use crate::targets::Backend;
 #[derive(clap::Args)]
 pub struct Options {
     /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
+    #[arg(env = "TARGETS")]
     targets: Vec<String>,
     /// How many targets to build at a time [default: the number of cores]
-    #[arg(short, long)]
+    #[arg(short, long, env = "JOBS")]
     jobs: Option<usize>,
     /// Print the result for each target as JSON
     #[arg(long)]
     json: bool,
     /// The backend [default: zig; cargo for macOS on macOS]
-    #[arg(short, long)]
+    #[arg(short, long, env = "BACKEND")]
     backend: Option<Backend>,
+}
+
+impl Options {
+    pub fn of(targets: &[String], backend: Option<Backend>) -> Options {
+        Options {
+            targets: targets.to_vec(),
+            jobs: None,
+            json: false,
+            backend,
+        }
+    }
 }
 
 /// Makes a wheel for each target, and prints the results.

@@ -1,0 +1,91 @@
+# This repository's own: the tool is run from its source, and there are verbs that test it.
+
+# An empty variable counts as unset. Cargo would take it for a name.
+override CARGO := $(or $(CARGO),cargo)
+ifeq ($(RUSTC),)
+unexport RUSTC
+endif
+ifeq ($(CARGO_BUILD_TARGET),)
+unexport CARGO_BUILD_TARGET
+endif
+# cargo and rustup set variables for the programs that they run. These hold what the user asked
+# for, if anything, so that a rust-toolchain.toml in rust/ works as it does for cargo there.
+FFIWHEEL = ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/ffiwheel/Cargo.toml --
+TOOL_PYTHON := scripts rust/ffiwheel/helpers rust/ffiwheel/tests
+
+# What cargo needs to compile the tool is named together with what .venv needs.
+.venv/installed: | tools
+.PHONY: tools
+tools:
+	@[ -f .venv/installed ] || sh scripts/check-tools.sh "$(PYTHON)"
+
+##@ This repository
+
+.PHONY: test-tool
+test-tool: .venv/installed ## Run the tests of the tool
+	$(FFIWHEEL) sdist
+	$(FFIWHEEL) wheels host
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not long and not docker" rust/ffiwheel/tests
+
+.PHONY: test-slow
+test-slow: .venv/installed ## Run the tests that take minutes: other platforms, emulators
+	$(FFIWHEEL) sdist
+	$(FFIWHEEL) wheels host
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "slow and not long"
+
+.PHONY: test-long
+test-long: .venv/installed ## Run the tests that take a minute and more each: what is compiled anew, in other clones
+	$(FFIWHEEL) sdist
+	$(FFIWHEEL) wheels host
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m long
+
+.PHONY: test-docker
+test-docker: .venv/installed ## Run the tests of images, cross and cibuildwheel; starts dockerd if none is running
+	$(FFIWHEEL) wheels host
+	$(BIN)/python -m pytest -m docker
+
+.PHONY: benchmark
+benchmark: .venv/installed ## Compare speed and size with cargo-zigbuild and maturin
+	$(BIN)/python scripts/benchmark.py
+
+lint: lint-tool
+.PHONY: lint-tool
+lint-tool: .venv/installed
+	$(CARGO) fmt --version && $(CARGO) clippy --version || rustup component add rustfmt clippy
+	$(CARGO) fmt --check --manifest-path rust/ffiwheel/Cargo.toml
+	$(CARGO) clippy --quiet --locked --all-targets --manifest-path rust/ffiwheel/Cargo.toml -- -D warnings
+	$(BIN)/ruff format --check python $(TOOL_PYTHON)
+	$(BIN)/ruff check python $(TOOL_PYTHON)
+	$(BIN)/mypy
+	$(FFIWHEEL) targets --check
+	$(FFIWHEEL) rules --check
+
+fmt: fmt-tool
+.PHONY: fmt-tool
+fmt-tool: .venv/installed
+	$(CARGO) fmt --manifest-path rust/ffiwheel/Cargo.toml
+	$(BIN)/ruff format python $(TOOL_PYTHON)
+	$(BIN)/ruff check --fix-only python $(TOOL_PYTHON)
+
+.PHONY: rules
+rules: .venv/installed ## Generate docs/rules.md, the table of targets in README.md, and ci/platforms.toml from auditwheel's and delvewheel's data
+	$(FFIWHEEL) rules --write
+	$(FFIWHEEL) targets --write
+
+.PHONY: kit
+kit: .venv/installed ## Write the first line of the kit's files anew, after a change to one
+	$(FFIWHEEL) kit
+
+.PHONY: checksums
+checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that file)
+	sh scripts/checksums.sh $${SUMS+"$$SUMS"}
+
+.PHONY: github-release
+github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.2.3; needs gh)
+	sh scripts/github-release.sh "$$TAG"
+
+.PHONY: requirements
+requirements: .venv/installed ## Resolve ci/requirements.in again, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+	  ci/requirements.in --output-file ci/requirements.txt

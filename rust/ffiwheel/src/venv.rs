@@ -1,0 +1,98 @@
+//! `.venv`, with the tools that the verbs call. The kit's Makefile does the same.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use anyhow::{bail, ensure, Context, Result};
+
+use crate::files;
+use crate::run::run;
+
+/// Where a virtual environment has its programs.
+pub fn folder(venv: &Path) -> PathBuf {
+    venv.join(if cfg!(windows) { "Scripts" } else { "bin" })
+}
+
+/// The oldest Python that the tools need.
+const PYTHON: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
+
+/// The folder of the tools' programs. They are installed if they are missing, or if the
+/// requirements are others than those of the last time: `.venv/installed` is a copy of them.
+pub fn ready(root: &Path, requirements: &Path) -> Result<PathBuf> {
+    // One thread at a time; other processes wait for the project's lock.
+    static READY: Mutex<bool> = Mutex::new(false);
+    let mut ready = READY
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let folder = folder(&root.join(".venv"));
+    if !*ready {
+        let wanted = files::read(requirements)?;
+        if fs::read_to_string(root.join(".venv/installed")).ok() != Some(wanted) {
+            install(root, requirements)?;
+        }
+        *ready = true;
+    }
+    Ok(folder)
+}
+
+/// The Python that `.venv` is made with.
+pub fn python() -> Result<String> {
+    let asked = env::var("PYTHON").ok().filter(|name| !name.is_empty());
+    let name = asked.unwrap_or(if cfg!(windows) { "python" } else { "python3" }.to_owned());
+    let found = Command::new(&name)
+        .args(["-c", PYTHON])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    ensure!(
+        found.is_ok_and(|status| status.success()),
+        "{name} is not Python 3.10 or later with the module venv: install it (Debian, Ubuntu: apt \
+         install python3-venv), or name another one in PYTHON"
+    );
+    Ok(name)
+}
+
+fn install(root: &Path, requirements: &Path) -> Result<()> {
+    let python = python()?;
+    eprintln!("installing the tools into .venv, once");
+    let venv = root.join(".venv");
+    let log = root.join("build/venv.log");
+    let outcome = remove(&venv).and_then(|()| {
+        let mut command = Command::new(&python);
+        run(command.args(["-m", "venv"]).arg(&venv), &log)?;
+        let mut pip = Command::new(folder(&venv).join("python"));
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        if let Some(folder) = env::var_os("FFIWHEEL_FIND_LINKS").filter(|it| !it.is_empty()) {
+            pip.arg("--find-links").arg(folder);
+        }
+        pip.args(["--require-hashes", "--requirement"])
+            .arg(requirements);
+        run(&mut pip, &log)?;
+        files::write(&root.join(".venv/installed"), files::read(requirements)?)
+    });
+    if let Err(error) = outcome {
+        remove(&venv)?;
+        bail!(error.context("cannot install the tools into .venv"));
+    }
+    Ok(())
+}
+
+/// Removes the folder or, if it is a link to another project's, the link.
+fn remove(venv: &Path) -> Result<()> {
+    let outcome = match fs::symlink_metadata(venv) {
+        Err(_) => return Ok(()),
+        Ok(found) if found.is_dir() => fs::remove_dir_all(venv),
+        Ok(_) => fs::remove_file(venv),
+    };
+    outcome.with_context(|| format!("cannot remove {}", venv.display()))
+}

@@ -1,0 +1,310 @@
+//! A project for another library: `new` makes its folder, `init` puts it into one that exists.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{bail, ensure, Context, Result};
+
+use super::header;
+use crate::files;
+use crate::kit;
+use crate::pin;
+use crate::project::{Project, SETTINGS};
+use crate::run::{self, run_here};
+use crate::say::say;
+use crate::template::{self, About, Names};
+use crate::venv;
+
+#[derive(clap::Args)]
+pub struct New {
+    /// What an index calls the project; its package and its crate are named after it
+    #[arg(env = "NAME")]
+    name: String,
+    /// The folder, which must not exist [default: the name]
+    #[arg(env = "DEST")]
+    dest: Option<PathBuf>,
+    #[command(flatten)]
+    choices: Choices,
+}
+
+#[derive(clap::Args)]
+pub struct Init {
+    /// What an index calls the project; its package and its crate are named after it
+    #[arg(env = "NAME")]
+    name: String,
+    /// Only what `python setup.py`, pip and cibuildwheel need: no Makefile, no CI
+    #[arg(long)]
+    minimal: bool,
+    #[command(flatten)]
+    choices: Choices,
+}
+
+#[derive(clap::Args)]
+struct Choices {
+    /// A Rust crate that the new one depends on: NAME@VERSION, or a folder of the project
+    #[arg(long = "crate", value_name = "CRATE", env = "CRATE")]
+    krate: Option<String>,
+    /// An SPDX expression
+    #[arg(long, default_value = "MIT", env = "LICENSE", value_parser = licence)]
+    license: String,
+}
+
+fn licence(text: &str) -> Result<String, String> {
+    let known: Vec<&str> = template::licences().collect();
+    match known.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("there is a text for each of: {}", known.join(", "))),
+    }
+}
+
+/// Makes the project, generates what is generated, and commits all of it, once.
+pub fn new(options: &New) -> Result<()> {
+    let names = names(&options.name)?;
+    let dest = options
+        .dest
+        .clone()
+        .unwrap_or_else(|| (&options.name).into());
+    let dest = std::path::absolute(dest)?;
+    ensure!(
+        fs::symlink_metadata(&dest).is_err(),
+        "{} exists: name another folder, or run `ffiwheel init` in it",
+        dest.display()
+    );
+    if let Some(outer) = dest.ancestors().skip(1).find(|up| up.join(".git").exists()) {
+        bail!(
+            "{} is in the git repository {}: choose a folder outside, or run `ffiwheel init` there",
+            dest.display(),
+            outer.display()
+        );
+    }
+    let files = contents(&names, &options.choices, true)?;
+    let outcome = make(&dest, &files, &options.choices, true);
+    if outcome.is_err() {
+        // Nothing of it was there before.
+        let _ = fs::remove_dir_all(&dest);
+    }
+    outcome?;
+    let shown = pathdiff(&dest);
+    say!(
+        "made {} with {} files, in one commit",
+        shown,
+        tracked(&dest)?
+    );
+    say!("next: cd {shown} && make dev");
+    Ok(())
+}
+
+/// Adds a project to the folder that the program runs in. No file that exists is changed.
+pub fn init(options: &Init) -> Result<()> {
+    let root = env::current_dir()?;
+    let settings = root.join(SETTINGS);
+    ensure!(
+        !settings.exists(),
+        "{} exists: this is a project already. `ffiwheel update` brings its kit up to date",
+        settings.display()
+    );
+    let names = names(&options.name)?;
+    let mut files = contents(&names, &options.choices, !options.minimal)?;
+    // Those of the repository are better.
+    for name in [
+        ".gitignore",
+        "README.md",
+        "LICENSE",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+    ] {
+        if root.join(name).exists() {
+            files.remove(name);
+        }
+    }
+    let there: Vec<&str> = files
+        .keys()
+        .filter(|name| fs::symlink_metadata(root.join(name)).is_ok())
+        .map(String::as_str)
+        .collect();
+    ensure!(
+        there.is_empty(),
+        "these exist and would be overwritten: {}; move them away, then run this again",
+        there.join(", ")
+    );
+    let had_tools = root.join(".venv").exists();
+    let had_build = root.join("build").exists();
+    let outcome = make(&root, &files, &options.choices, false);
+    if outcome.is_err() {
+        for name in files.keys() {
+            let _ = fs::remove_file(root.join(name));
+        }
+    }
+    if options.minimal || outcome.is_err() {
+        for (folder, had) in [(".venv", had_tools), ("build", had_build)] {
+            if !had {
+                let _ = fs::remove_dir_all(root.join(folder));
+            }
+        }
+    }
+    outcome?;
+    for name in files.keys() {
+        say!("wrote {name}");
+    }
+    Ok(())
+}
+
+/// The names that follow from the one given, checked.
+fn names(given: &str) -> Result<Names> {
+    let python = venv::python()?;
+    let code = "import sys; print(' '.join(sys.stdlib_module_names))";
+    let output = Command::new(&python).args(["-c", code]).output()?;
+    ensure!(
+        output.status.success(),
+        "{python} failed: {}",
+        output.status
+    );
+    let modules = String::from_utf8(output.stdout)?;
+    template::names(given, &modules.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Every file that is written, by its path: the author's and the kit's.
+fn contents(names: &Names, choices: &Choices, whole: bool) -> Result<BTreeMap<String, String>> {
+    let configured = |name: &str| {
+        let output = Command::new("git").args(["config", name]).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    };
+    let holder =
+        configured("user.name").unwrap_or_else(|| format!("the authors of {}", names.distribution));
+    let today = super::changelog::today();
+    let crate_folder = "rust";
+    let about = About {
+        names,
+        licence: &choices.license,
+        holder: &holder,
+        year: &today[..4],
+        kit: kit::VERSION,
+        crate_folder,
+    };
+    let mut found = template::files(&about, whole)?;
+    for file in kit::files(&names.module, crate_folder) {
+        if whole || file.name != "Makefile" {
+            found.insert(file.name, file.contents.to_owned());
+        }
+    }
+    if whole {
+        found.insert("ci/requirements.txt".into(), pin::requirements()?);
+    }
+    Ok(found)
+}
+
+fn make(
+    root: &Path,
+    files: &BTreeMap<String, String>,
+    choices: &Choices,
+    commit: bool,
+) -> Result<()> {
+    for (name, text) in files {
+        files::write(&root.join(name), text)?;
+    }
+    env::set_current_dir(root)?;
+    let project = Project::find()?;
+    let cargo = |words: &[&str]| -> Result<()> {
+        let mut command = crate::make::toolchain::cargo(&project)?;
+        run::run(
+            command.current_dir(&project.rust).args(words),
+            &project.build("new").join("log"),
+        )
+    };
+    if let Some(krate) = &choices.krate {
+        depend(&project, krate)?;
+    }
+    cargo(&["generate-lockfile"])?;
+    header::run(&project, &header::Options::default())?;
+    if commit {
+        commit_all(&project.root)?;
+    }
+    Ok(())
+}
+
+/// Makes the crate depend on another one, of crates.io or of the project.
+fn depend(project: &Project, krate: &str) -> Result<()> {
+    let mut command = crate::make::toolchain::cargo(project)?;
+    command.current_dir(&project.rust).arg("add").arg("--quiet");
+    let path = project.root.join(krate);
+    if path.join("Cargo.toml").is_file() {
+        let path = fs::canonicalize(path)?;
+        ensure!(
+            path.starts_with(fs::canonicalize(&project.root)?),
+            "{krate} is outside the project, and an sdist cannot hold it: run `ffiwheel init` in \
+             its repository, or name a version, {krate}@1.2"
+        );
+        command.arg("--path").arg(path);
+    } else {
+        ensure!(
+            krate.contains('@') && !krate.contains('/'),
+            "there is no crate in {krate}; one of crates.io is named with its version, \
+             NAME@VERSION"
+        );
+        command.arg(krate);
+    }
+    run::run(&mut command, &project.build("new").join("log"))
+        .with_context(|| format!("cannot depend on {krate}"))?;
+    let name = krate.split('@').next().unwrap_or(krate);
+    let name = name.rsplit('/').next().unwrap_or(name).replace('-', "_");
+    let source = project.rust.join("src/lib.rs");
+    let text = files::read(&source)?;
+    let start = "use ffi::{";
+    let with =
+        format!("use {name} as _; // Call it in the functions below, and remove this line.\n\n");
+    files::write(&source, text.replacen(start, &(with + start), 1))
+}
+
+fn git(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.current_dir(root);
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn commit_all(root: &Path) -> Result<()> {
+    run_here(git(root).args(["init", "--quiet", "--initial-branch", "main"]))?;
+    run_here(git(root).args(["add", "--all"]))?;
+    let mut commit = git(root);
+    let has_name = git(root)
+        .args(["config", "user.email"])
+        .output()?
+        .status
+        .success();
+    if !has_name {
+        eprintln!(
+            "note: git does not know who you are: `git commit --amend --reset-author` after \
+                   `git config --global user.name …` and `user.email …`"
+        );
+        commit.args([
+            "-c",
+            "user.name=nobody",
+            "-c",
+            "user.email=nobody@localhost",
+        ]);
+    }
+    run_here(commit.args([
+        "commit",
+        "--quiet",
+        "--message",
+        "A project by `ffiwheel new`",
+    ]))
+}
+
+fn tracked(root: &Path) -> Result<usize> {
+    let output = git(root).arg("ls-files").output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().count())
+}
+
+/// A path as a person writes it from where the program was started.
+fn pathdiff(path: &Path) -> String {
+    let start = env::var_os("PWD").map(PathBuf::from).unwrap_or_default();
+    let shown = path.strip_prefix(&start).unwrap_or(path);
+    shown.display().to_string()
+}
