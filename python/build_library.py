@@ -38,11 +38,13 @@ except ImportError:
 import platform_tag
 from sources import (
     CRATE,
+    EXCLUDE,
     FFI,
     HERE,
     LIB,
     NAME,
     PACKAGE,
+    ROOT,
     TESTS,
     digest,
     fail,
@@ -208,7 +210,7 @@ def beside_crate(paths):
     """What of the paths sources_digest() leaves out, as {path relative to the crate: digest}.
     A file of another crate stands for that whole crate, since its manifest counts, too."""
     crate = os.path.realpath(CRATE)
-    inside = files_below(CRATE, skip=("ffiwheel",) + TESTS).values()
+    inside = files_below(CRATE, EXCLUDE + TESTS).values()
     inside = {os.path.realpath(path) for path in inside}
     found = set()
     if not os.path.isfile(os.path.join(crate, "Cargo.lock")):  # a workspace's member
@@ -272,6 +274,8 @@ class build_library(Command):
     description = "use the library in %s, or build it if that does not fit" % LIB
     user_options = [
         ("kit=", None, "the version of these files, for `ffiwheel update`"),
+        ("crate=", None, "the crate's folder [default: ../rust]"),
+        ("exclude=", None, "names and patterns of what neither sdists nor the library contain"),
         ("command=", None, "the command that builds the library [default: cargo build]"),
         ("output=", None, "the library that the command builds"),
         ("library=", None, "use this library instead of building one"),
@@ -281,7 +285,7 @@ class build_library(Command):
     boolean_options = ["inplace"]
 
     def initialize_options(self):
-        self.kit = None
+        self.crate = self.exclude = self.kit = None  # sources.py and the pipeline read them
         self.command = self.output = self.library = self.sbom = self.inplace = None
 
     def finalize_options(self):
@@ -373,7 +377,7 @@ class build_library(Command):
         """How the other inputs that the stamp records differ from those here, or None. Files of
         another machine that are missing here do not count; without Rust, only files count."""
         here = stamp.get("place") == self.place_here()
-        root = os.path.dirname(os.path.realpath(CRATE)) + os.sep
+        root = os.path.join(os.path.realpath(ROOT), "")
         for name, was in sorted(stamp.get("beside", {}).items()):
             path = os.path.normpath(os.path.join(os.path.realpath(CRATE), native(name)))
             is_there = os.path.exists(path)
@@ -596,7 +600,10 @@ class Sdist(sdist):
 
     def make_release_tree(self, base_dir, files):
         if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
-            fail("the Rust crate is neither in %s nor beside it" % HERE)
+            fail(
+                "there is no %s" % os.path.join(CRATE, "Cargo.toml"),
+                "correct `crate` below [build_library] in setup.cfg",
+            )
         refuse_what_is_not_packed(self.distribution)
         shutil.rmtree(base_dir, ignore_errors=True)
         for name, path in sdist_files().items():

@@ -4,6 +4,7 @@
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
 """
 
+import fnmatch
 import glob
 import hashlib
 import io
@@ -70,11 +71,35 @@ if not PACKAGE:
 
 LIB = os.path.join(PACKAGE, "lib")
 FFI = os.path.join(PACKAGE, "_ffi.py")
-# An sdist contains the crate; in the repository it is beside this folder. Old pips copy this
-# folder to /tmp, where a folder of that name may be anybody's.
-CRATE = os.path.join(os.pardir, "rust") if os.path.basename(HERE) == "python" else "rust"
-if os.path.isfile("rust/Cargo.toml"):
-    CRATE = "rust"
+
+
+def listed(section, option):
+    """The words of an option, by a line or a comma each, as setuptools reads lists."""
+    text = SETTINGS.get((section, option)) or ""
+    words = [word.strip() for word in re.split("\n" if "\n" in text else ",", text)]
+    return [word for word in words if word]
+
+
+def place_of_crate():
+    """The crate's folder below the project's, with slashes, by `crate` below [build_library]."""
+    named = SETTINGS.get(("build_library", "crate")) or "../rust"
+    place = os.path.normpath(os.path.join("python", named)).replace(os.sep, "/")
+    if os.path.isabs(named) or place.split("/")[0] == "..":
+        fail(
+            "setup.cfg names %s under `crate`, which is outside the project" % named,
+            "write the crate's folder relative to the one of setup.cfg, as in ../rust",
+        )
+    return place
+
+
+# An sdist contains the crate at the place that it has in the project, whose folder is above this
+# one. Old pips copy this folder to /tmp, where what is beside it may be anybody's.
+PLACE = place_of_crate()
+IN_CHECKOUT = os.path.basename(HERE) == "python" and not os.path.isfile(PLACE + "/Cargo.toml")
+ROOT = os.pardir if IN_CHECKOUT else os.curdir
+CRATE = os.path.normpath(os.path.join(ROOT, PLACE))
+# Names and patterns, relative to the crate, of what neither sdists nor the library contain.
+EXCLUDE = [os.path.normpath(it).replace(os.sep, "/") for it in listed("build_library", "exclude")]
 
 
 def generated(name):
@@ -88,9 +113,8 @@ def generated(name):
 def licences():
     """The files that setup.cfg names under `license_files`, by a line or a comma each, as
     setuptools reads them: names or patterns. Each must be there: most licences require it."""
-    named = SETTINGS.get(("metadata", "license_files")) or ""
     found = []
-    for pattern in [word.strip() for word in re.split("\n" if "\n" in named else ",", named)]:
+    for pattern in listed("metadata", "license_files"):
         names = sorted(filter(os.path.isfile, glob.glob(pattern))) or [pattern]
         found += [name.replace(os.sep, "/") for name in names if name and name not in found]
     if not found:
@@ -120,12 +144,29 @@ def is_left_out(name):
     return hidden or name == "__pycache__" or name.endswith(("~", ".pyc", ".tmp"))
 
 
+def is_excluded(name, patterns):
+    """Whether a pattern matches a name below a folder, or a folder that it is in."""
+    parts = name.split("/")
+    above = ["/".join(parts[: end + 1]) for end in range(len(parts))]
+    return any(fnmatch.fnmatchcase(it, pattern) for it in above for pattern in patterns)
+
+
+# What a package consists of whose folder holds the whole project.
+OF_A_PACKAGE = ["Cargo.toml", "Cargo.lock", "build.rs", "rust-toolchain", "rust-toolchain.toml"]
+OF_A_PACKAGE += [".cargo", "src", "include", "vendor"]
+
+
+def holds_project(folder):
+    return (HERE + os.sep).startswith(os.path.join(os.path.realpath(folder), ""))
+
+
 def files_below(folder, skip=()):
     """Every file as {name below the folder, with slashes: path}, but what is_left_out() and links
     that lead back; of what `cargo vendor` left, every file, since cargo checks them against its
-    list. `skip`: folders right below to leave out."""
+    list. `skip`: names and patterns of what else to leave out."""
     found = {}
     vendored = None
+    around = holds_project(folder)
     for parent, folders, names in os.walk(folder, followlinks=True):
         if ".cargo-checksum.json" in names:
             vendored = parent + os.sep
@@ -133,18 +174,24 @@ def files_below(folder, skip=()):
         if not whole and "CACHEDIR.TAG" in names:
             folders[:] = []  # https://bford.info/cachedir/; cargo's target folder
             continue
+        if around and parent == folder:
+            folders[:] = [name for name in folders if name in OF_A_PACKAGE]
+            names = [name for name in names if name in OF_A_PACKAGE]
+        below = (
+            "" if parent == folder else os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
+        )
         folders[:] = [
             name
             for name in folders
             if whole
             or not is_left_out(name)
-            and not (parent == folder and (name in skip or name == "target" and folder != PACKAGE))
+            and not is_excluded(below + name, skip)
+            and not (parent == folder and name == "target" and folder != PACKAGE)
             and not leads_back(os.path.join(parent, name), folder)
         ]
         for name in names:
-            if whole or not is_left_out(name):
-                path = os.path.join(parent, name)
-                found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
+            if whole or not is_left_out(name) and not is_excluded(below + name, skip):
+                found[below + name] = os.path.join(parent, name)
     return found
 
 
@@ -168,13 +215,13 @@ BESIDE_THE_PACKAGE += ["build_library.py", "platform_tag.py", "sources.py"]
 def sdist_files():
     """Everything in the sdist but PKG-INFO, as {name: path}."""
     names = licences() + BESIDE_THE_PACKAGE
-    if CRATE == "rust" and os.path.isfile(".cargo/config.toml"):
+    if not IN_CHECKOUT and os.path.isfile(".cargo/config.toml"):
         names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
     found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}
     for name, path in package_files().items():
         found[PACKAGE + "/" + name] = path
-    for name, path in files_below(CRATE, skip=("ffiwheel",)).items():
-        found["rust/" + name] = path
+    for name, path in files_below(CRATE, EXCLUDE).items():
+        found[os.path.normpath(PLACE + "/" + name).replace(os.sep, "/")] = path
     add_needed(found)
     return found
 
@@ -190,12 +237,21 @@ LOCAL_CRATE = re.compile(r"""\bpath\s*=\s*["']([^"'\n]+)["']""")
 INHERITED = re.compile(r"\bworkspace\s*=\s*true\b")
 
 
+def is_of_crate(path):
+    """Whether an sdist holds a file of the project as one of the crate's. The pipeline asks here.
+    path: below the project's folder, with slashes."""
+    name = os.path.relpath(path, PLACE).replace(os.sep, "/")
+    first = name.split("/")[0]
+    listed_there = first in OF_A_PACKAGE if holds_project(CRATE) else first != ".."
+    return listed_there and not is_excluded(name, EXCLUDE)
+
+
 def add_needed(found):
     """Adds to an sdist's files what the crate needs outside its folder: local crates, and files
     that sources include. They keep their relative places, so that every path stays valid.
     Finding them does not need cargo."""
     crate = os.path.realpath(CRATE)
-    root = os.path.dirname(crate)
+    root = os.path.realpath(ROOT)
     crates = [crate]
     waiting = [os.path.join(crate, "Cargo.toml")] + sources_in(crate)
     seen = set()
@@ -216,7 +272,7 @@ def add_needed(found):
             if not needed.startswith(root + os.sep):
                 fail(
                     "%s, which is outside %s: an sdist cannot hold it" % (where, root),
-                    "move it to a folder beside %s" % CRATE,
+                    "move it to a folder below that",
                 )
             files = {needed: needed}
             if os.path.isdir(needed):
@@ -234,7 +290,8 @@ def add_needed(found):
 
 
 def sources_in(crate):
-    files = files_below(crate, skip=("ffiwheel",) + TESTS)
+    skip = EXCLUDE if os.path.realpath(CRATE) == crate else []
+    files = files_below(crate, skip + TESTS)
     return [os.path.join(crate, name) for name in files if name.endswith(".rs")]
 
 
@@ -317,14 +374,14 @@ def digest(path, skip=()):
 
 
 # What of a crate does not get into the library.
-TESTS = ("tests", "benches", "examples")
+TESTS = ["tests", "benches", "examples"]
 
 
 def sources_digest():
     """A digest of the library's sources: the crate without its tests. None without a crate."""
     if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
         return None
-    return digest(CRATE, skip=("ffiwheel",) + TESTS)
+    return digest(CRATE, EXCLUDE + TESTS)
 
 
 def folders_above(path):

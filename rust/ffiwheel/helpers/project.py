@@ -24,6 +24,8 @@ SETTINGS = configparser.RawConfigParser()
 SETTINGS.read(ROOT / "python/setup.cfg", encoding="utf-8")
 # What a program imports, by the rule of python/sources.py.
 PACKAGE: str = re.findall(r"\w+", SETTINGS.get("options", "packages"))[0]
+# The crate's folder.
+CRATE = (ROOT / "python" / SETTINGS.get("build_library", "crate", fallback="../rust")).resolve()
 NAME = SETTINGS.get("metadata", "name")  # what an index calls it
 
 

@@ -18,7 +18,7 @@ import index
 import process
 import project
 import reproduce
-from project import ROOT
+from project import CRATE
 
 
 def download(version: str, repository: str, folder: Path) -> None:
@@ -43,7 +43,7 @@ def compiler(wheel: Path) -> str | None:
 def check_compiler(folder: Path) -> None:
     """Ends the run when the wheels are another compiler's than the one here."""
     rustc = os.environ.get("RUSTC", "rustc")
-    here = process.ask(rustc, "--version", cwd=ROOT / "rust").split()[1]
+    here = process.ask(rustc, "--version", cwd=CRATE).split()[1]
     for wheel in filter(zipfile.is_zipfile, folder.glob("*.whl")):
         used = compiler(wheel)
         if used and used != here:

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use anyhow::{ensure, Context, Result};
 use pep440_rs::Version;
-use serde::Deserialize;
+use toml::{Table, Value};
 
 use crate::data;
 use crate::files::{self, read, remove_scratch};
@@ -27,6 +27,10 @@ pub struct Project {
     pub root: PathBuf,
     /// The library crate's folder.
     pub rust: PathBuf,
+    /// That folder below `root`, with `/`, as sdists have it; "" for `root` itself.
+    pub place: String,
+    /// The folder of the crate's lock file: its own, or that of its workspace.
+    pub workspace: PathBuf,
     /// The Python project's folder.
     pub python: PathBuf,
     /// The crate's version in Python's spelling, which file names use: 1.0.0rc1 for cargo's
@@ -43,24 +47,6 @@ pub struct Project {
     pub settings: Ini,
     epoch: OnceLock<u64>,
     _lock: File,
-}
-
-#[derive(Deserialize)]
-struct Manifest {
-    package: Package,
-    #[serde(default)]
-    lib: Lib,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
-}
-
-#[derive(Default, Deserialize)]
-struct Lib {
-    name: Option<String>,
 }
 
 impl Project {
@@ -80,19 +66,13 @@ impl Project {
         let settings = Ini::parse(&read(&root.join(SETTINGS))?)
             .with_context(|| format!("cannot read {SETTINGS}"))?;
         let (distribution, module) = names(&settings)?;
-        let rust = root.join("rust");
-        let path = rust.join("Cargo.toml");
-        ensure!(
-            path.is_file(),
-            "there is no {}: this tool builds the crate in rust/. A library that another command \
-             builds is packed by `python setup.py bdist_wheel` in python/",
-            path.display()
-        );
-        let manifest: Manifest = toml::from_str(&read(&path)?)
-            .with_context(|| format!("{} is not a package's manifest", path.display()))?;
-        let Package { name, version } = manifest.package;
-        let library = manifest.lib.name.unwrap_or(name.replace('-', "_"));
-        let version = python_version(&version).with_context(|| format!("{}", path.display()))?;
+        let place = place_of_crate(settings.get("build_library", "crate"))?;
+        let Crate {
+            rust,
+            workspace,
+            version,
+            library,
+        } = Crate::read(&root, &place)?;
         let build = root.join("build");
         fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
         let lock = File::create(build.join(".lock"))
@@ -113,6 +93,8 @@ impl Project {
             python: root.join("python"),
             root,
             rust,
+            place,
+            workspace,
             version,
             distribution,
             module,
@@ -132,6 +114,15 @@ impl Project {
         self.rust.join(format!("include/{}.h", self.library))
     }
 
+    /// The crate's manifest, and the lock file that cargo builds it by.
+    pub fn manifest(&self) -> PathBuf {
+        self.rust.join("Cargo.toml")
+    }
+
+    pub fn lock_file(&self) -> PathBuf {
+        self.workspace.join("Cargo.lock")
+    }
+
     /// What the names of its wheels and sdists begin with.
     pub fn file_stem(&self) -> String {
         format!("{}-{}", name::in_files(&self.distribution), self.version)
@@ -144,6 +135,14 @@ impl Project {
     /// Where what is built for a target is kept, with its log.
     pub fn build(&self, name: &str) -> PathBuf {
         self.root.join("build").join(name)
+    }
+
+    /// The path of a file in the build folder, relative to where cargo runs the compiler and that
+    /// the linker: a library depends on no folder's name.
+    pub fn seen_by_linker(&self, name: &str) -> Result<String> {
+        let above = self.workspace.strip_prefix(&self.root)?;
+        let up = "../".repeat(above.components().count());
+        Ok(format!("{up}build/{name}"))
     }
 
     pub fn dist(&self) -> PathBuf {
@@ -343,6 +342,124 @@ impl Project {
     pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
+}
+
+/// The crate's folder below the project's, with `/`, by the rule of python/sources.py.
+fn place_of_crate(named: &str) -> Result<String> {
+    let named = if named.is_empty() { "../rust" } else { named };
+    let mut place = vec!["python"];
+    let inside = !named.starts_with('/')
+        && named.split('/').all(|part| match part {
+            "" | "." => true,
+            ".." => place.pop().is_some(),
+            part => {
+                place.push(part);
+                true
+            }
+        });
+    ensure!(
+        inside,
+        "{SETTINGS} names {named} under `crate`, which is outside the project: write the crate's \
+         folder relative to python/, as in ../rust"
+    );
+    Ok(place.join("/"))
+}
+
+/// What the crate's manifest says.
+struct Crate {
+    rust: PathBuf,
+    workspace: PathBuf,
+    version: String,
+    library: String,
+}
+
+impl Crate {
+    fn read(root: &Path, place: &str) -> Result<Crate> {
+        let rust = root.join(place);
+        let path = rust.join("Cargo.toml");
+        ensure!(
+            path.is_file(),
+            "there is no {}: this tool builds the crate that `crate` below [build_library] in \
+             {SETTINGS} names, or else the one in rust/. A library that another command builds \
+             is packed by `python setup.py bdist_wheel` in python/",
+            path.display()
+        );
+        let manifest = manifest(&path)?;
+        let workspace = workspace(root, &rust, &manifest)?;
+        let lacks = |what: &str| format!("{} has no `{what}` in [package]", path.display());
+        let package = manifest.get("package").and_then(Value::as_table);
+        let package = package.with_context(|| format!("{} has no [package]", path.display()))?;
+        let name = package.get("name").and_then(Value::as_str);
+        let name = name.with_context(|| lacks("name"))?;
+        let library = manifest
+            .get("lib")
+            .and_then(|lib| lib.get("name")?.as_str());
+        let library = library.map_or(name.replace('-', "_"), str::to_owned);
+        let version = inherited(package, "version", &workspace)?;
+        let version = version.with_context(|| lacks("version"))?;
+        let version = python_version(&version).with_context(|| format!("{}", path.display()))?;
+        Ok(Crate {
+            rust,
+            workspace,
+            version,
+            library,
+        })
+    }
+}
+
+fn manifest(path: &Path) -> Result<Table> {
+    toml::from_str(&read(path)?)
+        .with_context(|| format!("{} is not a package's manifest", path.display()))
+}
+
+/// The folder of the workspace in the project that a crate belongs to, or its own.
+/// https://doc.rust-lang.org/cargo/reference/workspaces.html
+fn workspace(root: &Path, rust: &Path, own: &Table) -> Result<PathBuf> {
+    if own.contains_key("workspace") {
+        return Ok(rust.to_owned());
+    }
+    if let Some(named) = own
+        .get("package")
+        .and_then(|it| it.get("workspace")?.as_str())
+    {
+        return Ok(fs::canonicalize(rust.join(named))?);
+    }
+    for folder in rust.ancestors().skip(1) {
+        if !folder.starts_with(root) {
+            break;
+        }
+        let path = folder.join("Cargo.toml");
+        if !path.is_file() {
+            continue;
+        }
+        let names = |option: &str| -> Result<Option<bool>> {
+            let manifest = manifest(&path)?;
+            let Some(workspace) = manifest.get("workspace") else {
+                return Ok(None);
+            };
+            let words = workspace.get(option).and_then(Value::as_array);
+            let mut words = words.into_iter().flatten().filter_map(Value::as_str);
+            Ok(Some(words.any(|word| rust.starts_with(folder.join(word)))))
+        };
+        match (names("exclude")?, names("members")?) {
+            (Some(false), _) | (_, Some(true)) => return Ok(folder.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(rust.to_owned())
+}
+
+/// A field of [package], which can be that of the workspace.
+fn inherited(package: &Table, field: &str, workspace: &Path) -> Result<Option<String>> {
+    let value = match package.get(field) {
+        Some(Value::Table(_)) => {
+            let manifest = manifest(&workspace.join("Cargo.toml"))?;
+            let shared = manifest.get("workspace").and_then(|it| it.get("package"));
+            shared.and_then(|it| it.get(field)).cloned()
+        }
+        other => other.cloned(),
+    };
+    Ok(value.and_then(|it| it.as_str().map(str::to_owned)))
 }
 
 /// The distribution's name, and the package's by the rule of python/sources.py.

@@ -104,9 +104,20 @@ prefix_with_name = true
 """
 
 
-def make(folder, distribution, module, crate, lib=None, licences=("LICENSE",), licence="MIT"):
+def make(
+    folder,
+    distribution,
+    module,
+    crate,
+    lib=None,
+    licences=("LICENSE",),
+    licence="MIT",
+    place="rust",
+    settings="",
+):
     """Writes the project into a new folder. crate: the name of cargo's package; lib: that of its
-    library, where it has a name of its own."""
+    library, where it has a name of its own; place: the crate's folder; settings: what setup.cfg
+    says below [build_library]."""
     names = dict(
         distribution=distribution,
         module=module,
@@ -118,25 +129,28 @@ def make(folder, distribution, module, crate, lib=None, licences=("LICENSE",), l
     )
     files = {
         ".gitignore": "build/\ndist/\ntarget/\n*.egg-info/\n*.so\n*.so.json\n",
-        "python/setup.cfg": SETTINGS,
+        "python/setup.cfg": SETTINGS + (settings and f"\n[build_library]\n{settings}"),
         "python/pyproject.toml": BUILD_SYSTEM,
         "python/README.md": "# {distribution}\n\nHalves numbers.\n",
         f"python/{module}/__init__.py": MODULE,
-        "rust/Cargo.toml": MANIFEST,
-        "rust/Cargo.lock": LOCK,
-        "rust/cbindgen.toml": BINDINGS,
-        "rust/src/lib.rs": SOURCE,
+        f"{place}/Cargo.toml": MANIFEST,
+        f"{place}/Cargo.lock": LOCK,
+        f"{place}/cbindgen.toml": BINDINGS,
+        f"{place}/src/lib.rs": SOURCE,
     }
     files.update({f"python/{name}": f"{name}: do as you like.\n" for name in licences})
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.format(**names), "utf-8")
-    copy_kit(folder, names)
-    return Tree(folder, module)
+    copy_kit(folder, folder / place, names)
+    project = Tree(folder, module)
+    project.crate = folder / place
+    project.source = project.crate / "src/lib.rs"
+    return project
 
 
-def copy_kit(folder, names):
+def copy_kit(folder, crate, names):
     for name in ["setup.py", "build_library.py", "platform_tag.py", "sources.py"]:
         shutil.copy(ROOT / "python" / name, folder / "python")
     package = folder / "python" / names["module"]
@@ -145,10 +159,10 @@ def copy_kit(folder, names):
     for path in (ROOT / "python" / PACKAGE).glob("_[a-z]*.py"):
         if path.name != "_ffi.py":
             shutil.copy(path, package)
-    shutil.copy(ROOT / "rust/src/ffi.rs", folder / "rust/src")
-    shutil.copytree(ROOT / "rust/src/ffi", folder / "rust/src/ffi")
+    shutil.copy(ROOT / "rust/src/ffi.rs", crate / "src")
+    shutil.copytree(ROOT / "rust/src/ffi", crate / "src/ffi")
     settings = (ROOT / "rust/.cargo/config.toml").read_text()
-    (folder / "rust/.cargo").mkdir()
-    (folder / "rust/.cargo/config.toml").write_text(
+    (crate / ".cargo").mkdir()
+    (crate / ".cargo/config.toml").write_text(
         settings.replace(f"lib{PACKAGE}.", f"lib{names['module']}.")
     )

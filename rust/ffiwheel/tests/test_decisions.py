@@ -359,14 +359,13 @@ def test_a_32_bit_python_gets_a_32_bit_library(project, python32, built):
 
 # ---- Another build command ---------------------------------------------------------------
 
-NO_COMMAND = f"# [build_library]\n# command = make -C ../c\n# output = ../c/lib{PACKAGE}.so"
+NO_COMMAND = f"# command = make -C ../c\n# output = ../c/lib{PACKAGE}.so"
 
 
 def test_any_build_command_can_stand_for_cargo(project, built, no_cargo):
     project.edit(
         project.python / "setup.cfg",
         NO_COMMAND,
-        "[build_library]\n"
         f'command = /bin/mkdir -p made && /bin/cp "{built[0]}" made/any-name\n'
         "output = made/any-name",
     )
@@ -426,7 +425,6 @@ def test_a_library_in_c_without_a_fingerprint(project, failing_cargo, tmp_path):
     project.edit(
         project.python / "setup.cfg",
         NO_COMMAND,
-        "[build_library]\n"
         f"command = {shutil.which('cc')} -shared -fPIC {source} -o {output}\noutput = {output}",
     )
     # The public API is the package's own, and so are the ways to report an error.

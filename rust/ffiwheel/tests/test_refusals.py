@@ -76,6 +76,7 @@ NONE = [
 def settings(copy):
     path = copy.python / "setup.cfg"
     before = path.read_text()
+    path.write_text(before.partition("[build_library]")[0])
     yield path
     path.write_text(before)
 

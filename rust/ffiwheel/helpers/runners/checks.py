@@ -1,5 +1,5 @@
 """What runners do with a wheel: install it and run the smoke tests, or link a program with its
-library. What an author may add to them is in scripts/ and rust/tests/."""
+library. What an author may add to them is in scripts/ and in the tests/ of the crate."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from process import TIME_LIMIT, Failure, Word, environment, run
-from project import PACKAGE, ROOT
+from project import CRATE, PACKAGE, ROOT
 
 # What every package must pass, and what its author wrote, where there is one.
 GATE = Path(__file__).parents[1] / "smoke_gate.py"
@@ -17,9 +17,9 @@ SMOKE = ROOT / "scripts/smoke.py"
 RAN = re.compile(rf"^{PACKAGE} \S+ runs on (.+?)\r?$", re.MULTILINE)  # which the first prints
 
 # A C program that calls the library's functions, if its author wrote one.
-PROGRAM = ROOT / "rust/tests/program.c"
-PROGRAM_NAME = "rust/tests/program.c" if PROGRAM.is_file() else "a C program"
-INCLUDE = ROOT / "rust/include"
+PROGRAM = CRATE / "tests/program.c"
+PROGRAM_NAME = f"{PROGRAM.relative_to(ROOT)}" if PROGRAM.is_file() else "a C program"
+INCLUDE = CRATE / "include"
 # The program for any other library. `volatile`: a compiler knows that a function has an address,
 # and would leave the table out, so that no function had to be found.
 EVERY_FUNCTION = Template("""\

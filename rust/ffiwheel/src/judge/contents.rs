@@ -71,7 +71,7 @@ impl Judge<'_> {
     pub(super) fn version(&mut self, version: &str) {
         if parse(version) != parse(&self.context.version) {
             let text = format!(
-                "its version is {version}, but rust/Cargo.toml says {}",
+                "its version is {version}, but Cargo.toml says {}",
                 self.context.version
             );
             self.add(&rules::W107, None, text);

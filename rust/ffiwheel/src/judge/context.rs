@@ -24,6 +24,9 @@ pub struct Context {
     /// The files of the sdist, below its folder, with the SHA-256 of those that can be read in
     /// the working tree.
     pub sources: BTreeMap<String, Option<[u8; 32]>>,
+    /// The folders of the crate and of its workspace in the sdist; "" for the sdist's own.
+    pub crate_folder: String,
+    pub workspace: String,
     /// The files of licences, as setup.cfg names them.
     pub licences: BTreeSet<String>,
     /// The project's other files: the sdist holds those that the crate needs.
@@ -52,6 +55,8 @@ pub mod tests {
             module: "example".into(),
             prefix: "example".into(),
             version: "1.2.3".into(),
+            crate_folder: "rust".into(),
+            workspace: "rust".into(),
             today: [2030, 1, 1, 0, 0, 0],
             ..Context::default()
         }

@@ -144,7 +144,7 @@ rules! {
     W106 All: "METADATA names the same project and version as the file name",
         "installers refuse the wheel, or record another version than they were asked for",
         "build it again rather than renaming it", WHEEL;
-    W107 Own: "the version is that of rust/Cargo.toml",
+    W107 Own: "the version is that of Cargo.toml",
         "an old file in dist/ would be released as the new version",
         "run `make wheels` and `make sdist` again", HERE;
     W108 Advice: "PyPI accepts the platform tag",
@@ -308,7 +308,7 @@ rules! {
         "publish the dependency, or put it below rust/", "https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html";
     S707 Release: "the crate in the sdist builds by itself: cargo build --locked --offline",
         "packagers of distributions build without a network, and with the versions of the lock file",
-        "run `cargo update --offline` in rust/, and keep its dependencies few", HERE;
+        "run `cargo update --offline` in the crate, and keep its dependencies few", HERE;
     S708 Own: "summary, licence, author, address and Requires-Python in PKG-INFO are those in python/setup.cfg",
         "an index would show the metadata of another project or release",
         "run `make sdist` again", HERE;

@@ -80,10 +80,11 @@ impl Judge<'_> {
 
     pub(super) fn own_sources(&mut self, files: &BTreeMap<String, &[u8]>) {
         let context = self.context;
+        let lock = below(&context.workspace, "Cargo.lock");
         for name in files.keys() {
             // `make sdist` writes the one; the others come with a vendored sdist.
             let generated = ["PKG-INFO", ".cargo/config.toml"].contains(&&**name)
-                || name.starts_with("rust/vendor/");
+                || name.starts_with(&below(&context.crate_folder, "vendor/"));
             let beside = context.beside.contains(name) && is_named(name, files);
             if !context.sources.contains_key(name) && !beside && !generated {
                 self.add(&rules::S703, Some(name), "it does not belong in the sdist");
@@ -95,15 +96,15 @@ impl Judge<'_> {
             .filter(|name| !files.contains_key(*name))
         {
             let said = context.licences.contains(name)
-                || ["rust/Cargo.toml", "rust/Cargo.lock"].contains(&&**name);
+                || [&below(&context.crate_folder, "Cargo.toml"), &lock].contains(&name);
             if !said {
                 self.add(&rules::S703, Some(name), "it is missing");
             }
         }
-        if !files.contains_key("rust/Cargo.lock") {
-            self.add(&rules::S706, Some("rust/Cargo.lock"), "it is missing");
+        if !files.contains_key(&lock) {
+            self.add(&rules::S706, Some(&lock), "it is missing");
         }
-        let (crates, lacking) = local_crates(files);
+        let (crates, lacking) = local_crates(&[&context.crate_folder, &context.workspace], files);
         for (path, text) in lacking {
             self.add(&rules::S706, Some(&path), text);
         }
@@ -124,6 +125,14 @@ impl Judge<'_> {
     }
 }
 
+/// A name in a folder of the sdist.
+fn below(folder: &str, name: &str) -> String {
+    match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    }
+}
+
 /// Whether a manifest or source in an sdist names the file, or a folder that it is in.
 fn is_named(name: &str, files: &BTreeMap<String, &[u8]>) -> bool {
     let first = name.split('/').next().unwrap_or_default();
@@ -135,15 +144,19 @@ fn is_named(name: &str, files: &BTreeMap<String, &[u8]>) -> bool {
         })
 }
 
-/// The folders in an sdist of the crate and of the local crates that it needs, and what of
-/// them is not there: a manifest's path, and in what way.
-fn local_crates(files: &BTreeMap<String, &[u8]>) -> (Vec<String>, Vec<(String, String)>) {
-    let mut crates = vec!["rust".to_owned()];
+/// The folders in an sdist of the first crates and of the local crates that they need, and what
+/// of them is not there: a manifest's path, and in what way.
+fn local_crates(
+    first: &[&String],
+    files: &BTreeMap<String, &[u8]>,
+) -> (Vec<String>, Vec<(String, String)>) {
+    let mut crates: Vec<String> = first.iter().map(|folder| folder.to_string()).collect();
+    crates.dedup();
     let mut lacking = Vec::new();
     let mut next = 0;
     while let Some(folder) = crates.get(next).cloned() {
         next += 1;
-        let path = format!("{folder}/Cargo.toml");
+        let path = below(&folder, "Cargo.toml");
         let Some(text) = files.get(&path) else {
             lacking.push((path, "it is missing".to_owned()));
             continue;
@@ -156,7 +169,7 @@ fn local_crates(files: &BTreeMap<String, &[u8]>) -> (Vec<String>, Vec<(String, S
             }
         };
         for named in paths_to_crates(&manifest) {
-            let mut parts: Vec<&str> = folder.split('/').collect();
+            let mut parts: Vec<&str> = folder.split_terminator('/').collect();
             let inside = named.split('/').all(|part| match part {
                 "" | "." => true,
                 ".." => parts.pop().is_some(),
@@ -166,7 +179,7 @@ fn local_crates(files: &BTreeMap<String, &[u8]>) -> (Vec<String>, Vec<(String, S
                 }
             });
             let needed = parts.join("/");
-            let manifest = format!("{needed}/Cargo.toml");
+            let manifest = below(&needed, "Cargo.toml");
             if !inside || named.starts_with('/') || !files.contains_key(&manifest) {
                 let text = format!("it needs {named}, which is not in the sdist");
                 lacking.push((path.clone(), text));
@@ -214,7 +227,7 @@ mod tests {
             ),
         ];
         let files = files.map(|(name, text)| (name.to_owned(), text.as_bytes()));
-        let (crates, lacking) = local_crates(&BTreeMap::from(files));
+        let (crates, lacking) = local_crates(&[&"rust".to_owned()], &BTreeMap::from(files));
         assert_eq!(crates, ["rust", "rust/near", "beside"]);
         let mut found: Vec<&str> = lacking.iter().map(|(_, text)| &**text).collect();
         found.sort();

@@ -65,11 +65,16 @@ pub fn wheel(
     let name = target.library_name(&project.library);
     fs::copy(library, built.join(&name))?;
     write_sbom(run, target, &built)?;
-    let settings = read(&tree.join("setup.cfg"))?
-        + &format!(
-            "\n[build_library]\nlibrary = built/{name}\nsbom = built/{}.cdx.json\n",
-            project.module
-        );
+    let section = "[build_library]\n";
+    let ready = format!(
+        "{section}library = built/{name}\nsbom = built/{}.cdx.json\n",
+        project.module
+    );
+    let settings = read(&tree.join("setup.cfg"))?;
+    let settings = match project.settings.has("build_library") {
+        true => settings.replacen(section, &ready, 1),
+        false => format!("{settings}\n{ready}"),
+    };
     files::write(&tree.join("setup.cfg"), settings)?;
 
     let machine = target.machine();

@@ -30,7 +30,7 @@ Conventions
 ";
 
 /// Part of the first line of generated files. rust/ffiwheel/helpers/ffi_module.py writes it, too.
-const MARK: &str = "Generated from rust/src by `make header`";
+const MARK: &str = "by `make header`";
 
 pub fn run(project: &Project, check: bool) -> Result<()> {
     project.ensure_cargo_builds(
@@ -115,7 +115,7 @@ fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, Stri
     let mut config = config(project)?;
     let prefix = project.library.to_uppercase();
     config.header = Some(format!(
-        "// {MARK}: edit the Rust source instead.\n//{}",
+        "// Generated {MARK}: edit the Rust source instead.\n//{}",
         CONVENTIONS
             .replace("<prefix>", &project.library)
             .trim_end()

@@ -139,7 +139,7 @@ fn cross(project: &Project, target: &Target, toolchain: &Toolchain, folder: &Pat
         home: container::CROSS_HOME.into(),
         root: crate_inside.into(),
         mounts: vec![
-            (crate_inside, project.rust.clone()),
+            (crate_inside, project.workspace.clone()),
             (made_inside, made.clone()),
         ],
         made,
@@ -164,12 +164,12 @@ fn passed_on() -> Vec<String> {
     names
 }
 
-/// The list of a DLL's exports, relative to the crate's folder, where the linker runs. zig ignores
-/// the list that rustc passes, and would also export functions of its C library.
+/// The list of a DLL's exports. zig ignores the list that rustc passes, and would also export
+/// functions of its C library.
 fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> {
     let names = header::functions(&read(&project.header())?, &project.library);
     let names: Vec<String> = names.into_iter().collect();
     let list = format!("EXPORTS\n{}\n", names.join("\n"));
     files::write(&folder.join("exports.def"), list)?;
-    Ok(format!("../build/{}/exports.def", target.triple))
+    project.seen_by_linker(&format!("{}/exports.def", target.triple))
 }

@@ -124,7 +124,7 @@ pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Res
     }
     let metadata: Metadata = serde_json::from_str(&cargo_says(&of_all)?)
         .context("cannot read the output of `cargo metadata`")?;
-    let lock: Lock = toml::from_str(&read(&project.rust.join("Cargo.lock"))?)?;
+    let lock: Lock = toml::from_str(&read(&project.lock_file())?)?;
     let release = rustc
         .lines()
         .find_map(|line| line.strip_prefix("release: "));

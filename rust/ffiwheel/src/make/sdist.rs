@@ -15,8 +15,9 @@ pub fn pack(project: &Project, folder: &Path) -> Result<PathBuf> {
     let ffi = project.package().join("_ffi.py");
     ensure!(
         read(&ffi)?.contains(&format!("VERSION = '{}'", project.version)),
-        "{} is stale: rust/Cargo.toml says version {}; run `make header`",
+        "{} is stale: {} says version {}; run `make header`",
         project.relative(&ffi),
+        project.relative(&project.manifest()),
         project.version
     );
     setup(project, &project.python, folder)
@@ -34,28 +35,34 @@ fn setup(project: &Project, tree: &Path, folder: &Path) -> Result<PathBuf> {
     let expected = project.sdist_name();
     ensure!(
         sdist.file_name() == Some(expected.as_ref()),
-        "setup.py made {} instead of {expected}: a release's version is that of rust/Cargo.toml; \
+        "setup.py made {} instead of {expected}: a release's version is that of Cargo.toml; \
          remove `tag_build` and `tag_date` from [egg_info] in python/setup.cfg",
         sdist.file_name().unwrap_or_default().display()
     );
     Ok(sdist)
 }
 
-/// The sdist with rust/vendor, and with cargo's settings for it in a separate file above the
+/// The sdist with `vendor` in the crate, and with cargo's settings for it in a separate file above the
 /// crate, which leaves the crate's .cargo/config.toml as it is.
 pub fn pack_vendored(project: &Project, plain: &Path, folder: &Path) -> Result<PathBuf> {
     let tree = unpack(project, plain, folder)?;
     let settings = folder.join("vendor.toml");
+    let vendor = Path::new(&project.place).join("vendor");
     let mut command = toolchain::cargo(project)?;
     command
         .current_dir(&tree)
         // A mirror that is configured here is used; its name is not packed.
         .args(["vendor", "--locked", "--respect-source-config"])
-        .args(["--manifest-path", "rust/Cargo.toml", "rust/vendor"]);
+        .arg("--manifest-path")
+        .arg(Path::new(&project.place).join("Cargo.toml"))
+        .arg(&vendor);
     let log = project.build("sdist").join("log");
     run_to(&mut command, &log, Some(&settings))?;
-    if !tree.join("rust/vendor").is_dir() {
-        eprintln!("rust/Cargo.lock names no other crate: the plain sdist builds without a network");
+    if !tree.join(vendor).is_dir() {
+        eprintln!(
+            "{} names no other crate: the plain sdist builds without a network",
+            project.relative(&project.lock_file())
+        );
         return Ok(plain.to_owned());
     }
     let text = read(&settings)?;

@@ -176,9 +176,9 @@ impl Settings {
         ensure!(
             self.refused.is_empty(),
             "cargo would use settings from outside the repository that change what is built: {}; \
-             remove them, move them to rust/.cargo/config.toml, or set {LOCAL}=1 to build with \
-             them",
-            self.refused.join(", ")
+             remove them, move them to {}, or set {LOCAL}=1 to build with them",
+            self.refused.join(", "),
+            self.rust.join(".cargo/config.toml").display()
         );
         Ok(())
     }

@@ -110,8 +110,7 @@ pub fn flags(project: &Project, target: &Target, folder: &Path) -> Result<Vec<St
             .args([source, "-o", made])
             .args(words);
         run::run(&mut command, &folder.with_file_name("log"))?;
-        // As seen from the crate, where the linker runs.
-        let path = format!("../build/{}/unwinder/{made}", target.triple);
+        let path = project.seen_by_linker(&format!("{}/unwinder/{made}", target.triple))?;
         Ok(format!("-Clink-arg={path}"))
     };
     files::write(&folder.join("unwinder/versions"), versions)?;

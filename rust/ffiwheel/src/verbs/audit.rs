@@ -30,6 +30,7 @@ pub fn context(project: &Project) -> Result<Context> {
         tracked,
         licences,
         beside_the_package,
+        of_crate,
     } = packed(project, &tracked(project)?)?;
     let below = |folder: &str| {
         let prefix = format!("{folder}/");
@@ -60,16 +61,16 @@ pub fn context(project: &Project) -> Result<Context> {
             sources.insert(name, digest(project, &path));
         }
     }
-    for (name, path) in below("rust") {
-        if !name.starts_with("ffiwheel/") {
-            sources.insert(format!("rust/{name}"), digest(project, &path));
-        }
+    let excluded =
+        |path: &str| !project.place.is_empty() && Path::new(path).starts_with(&project.place);
+    let beside = tracked.iter();
+    let beside = beside.filter(|path| !of_crate.contains(*path) && !excluded(path));
+    let beside = beside.cloned().collect();
+    for path in of_crate {
+        let contents = digest(project, &path);
+        sources.insert(path, contents);
     }
-    let beside = tracked
-        .iter()
-        .filter(|path| !path.starts_with("rust/"))
-        .cloned()
-        .collect();
+    let workspace = project.workspace.strip_prefix(&project.root)?;
     let home = env::home_dir().unwrap_or_default();
     let private = [&home, &project.root]
         .into_iter()
@@ -86,6 +87,8 @@ pub fn context(project: &Project) -> Result<Context> {
         package,
         info,
         sources,
+        crate_folder: project.place.clone(),
+        workspace: workspace.display().to_string(),
         licences,
         beside,
         metadata: Metadata::declared(&pyproject, settings),
@@ -102,6 +105,8 @@ struct Packed {
     tracked: Vec<String>,
     /// The files of licences, below `python`.
     licences: BTreeSet<String>,
+    /// Those that are the crate's.
+    of_crate: BTreeSet<String>,
     /// What else of `python` is in an sdist.
     beside_the_package: BTreeSet<String>,
 }
@@ -112,9 +117,11 @@ import json, sys
 sys.path.insert(0, '.')
 import sources
 left_out = lambda path: any(map(sources.is_left_out, path.split('/')))
-vendored = lambda path: path.startswith('rust/vendor/')
+vendored = lambda path: path.startswith(sources.PLACE + '/vendor/')
+tracked = [path for path in json.load(sys.stdin) if vendored(path) or not left_out(path)]
 print(json.dumps({
-    'tracked': [path for path in json.load(sys.stdin) if vendored(path) or not left_out(path)],
+    'tracked': tracked,
+    'of_crate': list(filter(sources.is_of_crate, tracked)),
     'licences': sources.licences(),
     'beside_the_package': sources.BESIDE_THE_PACKAGE,
 }))
@@ -160,19 +167,10 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = folder.join(&name);
-            let built = [
-                "target",
-                "build",
-                "dist",
-                "__pycache__",
-                "ffiwheel",
-                "tests",
-            ];
+            let built = ["target", "build", "dist", "__pycache__"];
             if entry.file_type()?.is_dir() {
-                // The crate's tests are packed, the package's are not.
                 let tools = folder == Path::new("") && name.starts_with('.');
-                let skipped = tools || built.contains(&&*name) || name.ends_with(".egg-info");
-                if !skipped || path == Path::new("rust/tests") {
+                if !tools && !built.contains(&&*name) && !name.ends_with(".egg-info") {
                     folders.push(path);
                 }
             } else if folder != Path::new("python").join(&project.module).join("lib")
@@ -432,7 +430,7 @@ fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
     let folder = scratch.path().join(sdist_name.trim_end_matches(".tar.gz"));
     let mut command = toolchain::cargo(project)?;
     command
-        .current_dir(folder.join("rust"))
+        .current_dir(folder.join(&project.place))
         .args(["build", "--locked", "--offline", "--target-dir"])
         .arg(scratch.path().join("target"))
         .env_remove("CARGO_BUILD_TARGET");

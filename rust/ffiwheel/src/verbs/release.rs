@@ -41,7 +41,7 @@ pub struct Tag {
 
 // ---- The version ---------------------------------------------------------------------------
 
-/// Sets the version in rust/Cargo.toml, its lock file, the generated files and the changelog's
+/// Sets the version in Cargo.toml, its lock file, the generated files and the changelog's
 /// heading. If one fails, none is changed.
 pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
     let version = &options.version;
@@ -60,13 +60,14 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
     );
     ensure!(
         Some(python) >= pep440_rs::Version::from_str(&project.version).ok(),
-        "{new} is older than {}, the version in rust/Cargo.toml",
-        project.version
+        "{new} is older than {}, the version in {}",
+        project.version,
+        project.relative(&project.manifest())
     );
     let package = project.package();
     let files = [
-        project.rust.join("Cargo.toml"),
-        project.rust.join("Cargo.lock"),
+        project.manifest(),
+        project.lock_file(),
         project.header(),
         package.join("_ffi.py"),
         package.join("_ffi.pyi"),
@@ -130,8 +131,9 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     let mut findings = Vec::new();
     if *tag != expected {
         findings.push(format!(
-            "the tag is {tag}, but the version in rust/Cargo.toml is {version}: tag {expected}, \
-             or run `make bump VERSION=…`, commit, and tag that"
+            "the tag is {tag}, but the version in {} is {version}: tag {expected}, or run `make \
+             bump VERSION=…`, commit, and tag that",
+            project.relative(&project.manifest())
         ));
     }
     let head = git(project, &["rev-parse", "HEAD"])?;
@@ -168,7 +170,9 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
         .args(["tree", "--locked", "--depth", "0"]);
     if let Err(error) = run::run(&mut cargo, &project.build("tag").join("log")) {
         findings.push(format!(
-            "rust/Cargo.lock does not match rust/Cargo.toml: {error:#}"
+            "{} does not match {}: {error:#}",
+            project.relative(&project.lock_file()),
+            project.relative(&project.manifest())
         ));
     }
     match &options.index {

@@ -11,7 +11,7 @@ use crate::say::say;
 
 #[derive(clap::Args, Default)]
 pub struct Options {
-    /// Include every crate that rust/Cargo.lock names, so that it builds without a network
+    /// Include every crate that Cargo.lock names, so that it builds without a network
     #[arg(long, env = "VENDOR", value_parser = FalseyValueParser::new())]
     vendor: bool,
 }
