@@ -23,7 +23,7 @@ enum Verb {
     New(verbs::adopt::New),
     /// Put a project into the folder that this runs in
     Init(verbs::adopt::Init),
-    /// Replace the kit's files by those of this program
+    /// Replace the kit's files by those of the ffiwheel in .venv
     Update(verbs::update::Options),
     #[command(flatten)]
     Served(Served),
@@ -42,29 +42,29 @@ enum Served {
     Fmt,
     /// Generate the C header, _ffi.py and _ffi.pyi from the Rust source
     Header(verbs::header::Options),
-    /// Build the library into the package's lib folder
+    /// Build the library exactly as for a wheel, into the package's lib folder
     Lib(verbs::lib::Options),
     /// Build, repair, audit and run wheels, into dist/
     Wheels(verbs::wheels::Options),
-    /// Run the wheels in dist/, each as far as this machine can
+    /// Run the wheels in dist/, as far as this machine can
     Smoke(verbs::smoke::Options),
-    /// Check wheels, sdists and libraries against the rules
+    /// Check dist/ against the rules
     Audit(verbs::audit::Options),
     /// Print the table of the rules that `audit` applies
     Rules(verbs::rules::Options),
     /// Print the table of targets
     Targets(verbs::targets::Options),
-    /// Report what would build each target here, and what is missing
+    /// Report what would build TARGETS here, and what is missing
     Doctor(verbs::doctor::Options),
-    /// Print the CI jobs as JSON; in GitHub Actions, also write them to GITHUB_OUTPUT
+    /// Print the CI jobs for TARGETS as JSON; in GitHub Actions, also write them to GITHUB_OUTPUT
     Matrix(verbs::matrix::Options),
-    /// Build the image that BACKEND=docker runs cargo in
+    /// Build the image NAME of docker/images.toml, for BACKEND=docker and cross
     Image(verbs::image::Options),
     /// Install cross into .venv, for BACKEND=cross
     Cross,
     /// Remove build results; keep .venv and the emulators' files
     Clean,
-    /// Also remove .venv, and the programs that `smoke` unpacked
+    /// Also remove .venv, and the programs that `make smoke` unpacked
     Distclean,
     /// Install the tools of ci/requirements.txt into .venv
     Venv,
@@ -73,21 +73,21 @@ enum Served {
     Kit,
     /// Set the version in every file that contains it
     Bump(verbs::release::Version),
-    /// Report whether this commit can be released under a tag
+    /// List what prevents a release
     CheckTag(verbs::release::Tag),
-    /// Audit dist/ as a release, and write what is published with it into build/release
+    /// Audit dist/ as a release, and write SHA256SUMS, notes and SBOMs to build/release
     Gather,
     /// Pack the source distribution into dist/
     Sdist(verbs::sdist::Options),
-    /// Build the commit again in a second clone, and compare the bytes with dist/
+    /// Build TARGETS and the sdist in a second clone, and compare the bytes
     Reproduce(verbs::python::Reproduced),
     /// Upload dist/ to an index on this machine, and install from it on every Python
     #[command(disable_help_flag = true)]
     Rehearse(verbs::python::Words),
-    /// Upload dist/ to an index
+    /// Upload dist/, which must be a release
     #[command(disable_help_flag = true)]
     Publish(verbs::python::Words),
-    /// Build a released version again from its tag, and compare the bytes
+    /// Build a released VERSION again from its tag, and compare the bytes
     #[command(disable_help_flag = true)]
     VerifyRelease(verbs::python::Words),
 }

@@ -76,8 +76,8 @@ def job_problems(workflow):
 
 def problems(text):
     """What is wrong with a workflow or an action, a line each."""
-    verbs = set(re.findall(r"^\.PHONY: ([a-z-]+)$", (ROOT / "Makefile").read_text(), re.M))
-    verbs &= executed_verbs()
+    makefiles = [(ROOT / name).read_text() for name in ("Makefile", "ci/local.mk")]
+    verbs = set(re.findall(r"^([a-z-]+):.*## ", "".join(makefiles), re.M)) & executed_verbs()
     node = YAML(typ="safe").load(text)
     found = job_problems(node) if "jobs" in node else []
     for step in steps(node):
