@@ -87,15 +87,18 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
                 .map(|(name, text)| (project.root.join(name), text.clone())),
         );
     }
-    let count = changes.len();
-    write_all(project, changes)?;
+    let written = write_all(changes)?;
+    for (path, before) in &written {
+        let word = if before.is_some() { "changed" } else { "wrote" };
+        say!("{word} {}", project.relative(path));
+    }
     if !options.workflows {
         for (name, text) in &author {
             say!("yours, and left alone: {name} (`--workflows` writes it as below)");
             show_difference(project, name, text)?;
         }
     }
-    if count == 0 {
+    if written.is_empty() {
         say!("the kit is that of ffiwheel {} already", kit::VERSION);
     } else {
         header::run(project, &header::Options::default())?;
@@ -160,8 +163,8 @@ fn uses_the_wheel(project: &Project) -> Result<bool> {
     Ok(text.lines().any(|line| line.starts_with("ffiwheel==")))
 }
 
-/// Writes all of the files or, if one cannot be written, none.
-fn write_all(project: &Project, changes: Vec<(PathBuf, String)>) -> Result<()> {
+/// Writes all of the files or, if one cannot be written, none. Each with what it was before.
+fn write_all(changes: Vec<(PathBuf, String)>) -> Result<Vec<(PathBuf, Option<Vec<u8>>)>> {
     let mut before = Vec::new();
     for (path, text) in changes {
         let old = fs::read(&path).ok();
@@ -179,11 +182,7 @@ fn write_all(project: &Project, changes: Vec<(PathBuf, String)>) -> Result<()> {
             bail!(error.context("nothing was changed"));
         }
     }
-    for (path, old) in &before {
-        let word = if old.is_some() { "changed" } else { "wrote" };
-        say!("{word} {}", project.relative(path));
-    }
-    Ok(())
+    Ok(before)
 }
 
 /// Shows how a file would change, as `git diff` does.
@@ -199,4 +198,43 @@ fn show_difference(project: &Project, name: &str, new: &str) -> Result<()> {
         .current_dir(&project.root);
     let _ = run_here(&mut command); // It exits with 1 where there is a difference.
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_change_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two, bad] = ["one", "two", "one/three"].map(|name| folder.path().join(name));
+        fs::write(&one, "old").unwrap();
+        let new = |path: &PathBuf| (path.clone(), "new".to_owned());
+        assert!(write_all(vec![new(&one), new(&two), new(&bad)]).is_err());
+        assert!(fs::read(&one).unwrap() == b"old" && !two.exists());
+        assert_eq!(write_all(vec![new(&one), new(&two)]).unwrap().len(), 2);
+        assert!(fs::read(&one).unwrap() == b"new" && fs::read(&two).unwrap() == b"new");
+    }
+
+    #[test]
+    fn one_line_of_the_settings_changes() {
+        let line = format!("kit = {}", kit::VERSION);
+        for (before, after) in [
+            (
+                "[a]\nkit = 1\n\n[build_library]\nx = y\nkit=0.0.1\n",
+                format!("[a]\nkit = 1\n\n[build_library]\nx = y\n{line}\n"),
+            ),
+            (
+                "[build_library]\nx = y\n",
+                format!("[build_library]\n{line}\nx = y\n"),
+            ),
+            (
+                "[a]\nb = c\n",
+                format!("[a]\nb = c\n\n[build_library]\n{line}\n"),
+            ),
+        ] {
+            assert_eq!(set_version(before).unwrap(), after);
+            assert_eq!(set_version(&after).unwrap(), after);
+        }
+    }
 }
