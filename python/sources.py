@@ -8,6 +8,7 @@ import fnmatch
 import glob
 import hashlib
 import io
+import json
 import os
 import re
 
@@ -234,7 +235,6 @@ INCLUDED = re.compile(
     re.VERBOSE,
 )
 LOCAL_CRATE = re.compile(r"""\bpath\s*=\s*["']([^"'\n]+)["']""")
-INHERITED = re.compile(r"\bworkspace\s*=\s*true\b")
 
 
 def is_of_crate(path):
@@ -247,13 +247,27 @@ def is_of_crate(path):
 
 
 def add_needed(found):
-    """Adds to an sdist's files what the crate needs outside its folder: local crates, and files
-    that sources include. They keep their relative places, so that every path stays valid.
-    Finding them does not need cargo."""
+    """Adds to an sdist's files what the crate needs outside its folder: its workspace, local
+    crates, and files that sources include. They keep their relative places, so that every path
+    stays valid. Finding them does not need cargo."""
     crate = os.path.realpath(CRATE)
-    root = os.path.realpath(ROOT)
-    crates = [crate]
     waiting = [os.path.join(crate, "Cargo.toml")] + sources_in(crate)
+    packed = [crate]
+    workspace = workspace_of(crate)
+    if workspace not in (None, crate):
+        manifest = os.path.relpath(os.path.join(workspace, "Cargo.toml"))
+        if not (workspace + os.sep).startswith(os.path.join(os.path.realpath(ROOT), "")):
+            fail(
+                "the crate belongs to the workspace of %s, which is outside the project: an sdist "
+                "cannot hold it" % manifest,
+                "write [workspace] into %s/Cargo.toml, and run cargo there" % CRATE,
+            )
+        for folder in members(workspace, crate):
+            add(found, folder, "%s names the member %s" % (manifest, os.path.relpath(folder)))
+            if folder != workspace:
+                packed.append(folder)
+            # What cargo reads of a member that the crate does not need is its manifest.
+            waiting.append(os.path.join(folder, "Cargo.toml"))
     seen = set()
     while waiting:
         path = waiting.pop()
@@ -264,29 +278,43 @@ def add_needed(found):
             if not os.path.exists(needed):
                 continue  # Cargo will say so, if it needs it.
             waiting += [needed, os.path.join(needed, "Cargo.toml")]
-            if any((needed + os.sep).startswith(folder + os.sep) for folder in crates):
+            if needed != crate and is_file(needed, "Cargo.toml"):
+                waiting += sources_in(needed)
+            if any((needed + os.sep).startswith(folder + os.sep) for folder in packed):
                 continue
-            where = "%s names %s" % (os.path.relpath(path), text)
-            if (crate + os.sep).startswith(needed + os.sep):
-                fail("%s, a folder that contains the crate: an sdist cannot hold it" % where)
-            if not needed.startswith(root + os.sep):
-                fail(
-                    "%s, which is outside %s: an sdist cannot hold it" % (where, root),
-                    "move it to a folder below that",
-                )
-            files = {needed: needed}
-            if os.path.isdir(needed):
-                files = {os.path.join(needed, name): it for name, it in files_below(needed).items()}
-                crates.append(needed)
-                if is_file(needed, "Cargo.toml"):
-                    waiting += sources_in(needed)
-            for place, it in files.items():
-                name = os.path.relpath(place, root).replace(os.sep, "/")
-                if sha256(found.setdefault(name, it)) != sha256(it):
-                    fail(
-                        "%s, but the sdist has another file named %s" % (where, name),
-                        "keep it in %s, or a link to it" % CRATE,
-                    )
+            add(found, needed, "%s names %s" % (os.path.relpath(path), text))
+            if os.path.isdir(needed) and not (crate + os.sep).startswith(needed + os.sep):
+                packed.append(needed)
+
+
+def add(found, needed, where):
+    """Adds a file, or a folder's files, at the place that they have in the project. `where` says
+    what asks for it."""
+    crate, root = os.path.realpath(CRATE), os.path.realpath(ROOT)
+    if not (needed + os.sep).startswith(root + os.sep):
+        fail(
+            "%s, which is outside %s: an sdist cannot hold it" % (where, root),
+            "move it to a folder below that",
+        )
+    files = {needed: needed}
+    if os.path.isdir(needed):
+        around = (crate + os.sep).startswith(needed + os.sep)
+        if around and not is_file(needed, "Cargo.toml"):
+            fail("%s, a folder that contains the crate: an sdist cannot hold it" % where)
+        below = files_below(needed)
+        if around and "package" not in toml(os.path.join(needed, "Cargo.toml")):
+            of_it = [name for name in below if name.split("/")[0] in OF_A_PACKAGE]
+            below = {name: below[name] for name in of_it}
+        files = {os.path.join(needed, name): it for name, it in below.items()}
+    for place, it in files.items():
+        name = os.path.relpath(place, root).replace(os.sep, "/")
+        if os.path.isdir(needed) and (place + os.sep).startswith(crate + os.sep):
+            continue  # Its files are there, but those to leave out.
+        if sha256(found.setdefault(name, it)) != sha256(it):
+            fail(
+                "%s, but the sdist has another file named %s" % (where, name),
+                "keep it in %s, or a link to it" % CRATE,
+            )
 
 
 def sources_in(crate):
@@ -312,20 +340,195 @@ def needed_by(path, crate):
     else:
         text = "\n".join(line.partition("#")[0] for line in text.splitlines())
         found += [(folder, match) for match in LOCAL_CRATE.findall(text)]
-        alone = folder != crate or is_file(crate, "Cargo.lock")
-        if "[workspace" not in text and (INHERITED.search(text) or not alone):
-            for up in folders_above(folder):
-                manifest = os.path.join(up, "Cargo.toml")
-                if any(line.startswith(b"[workspace") for line in read_lines(manifest)):
-                    if folder == crate:
-                        fail(
-                            "the crate belongs to the workspace of %s, and an sdist holds it "
-                            "alone" % os.path.relpath(manifest),
-                            "write [workspace] into %s/Cargo.toml, and run cargo there" % CRATE,
-                        )
-                    found.append((up, "Cargo.toml"))
-                    break
+        up = workspace_of(folder)
+        if up not in (None, folder):
+            found.append((up, "Cargo.toml"))
     return [(os.path.normpath(os.path.join(folder, native(it))), it) for folder, it in found]
+
+
+# ---- Cargo's manifests ----------------------------------------------------------------
+
+TOKEN = re.compile(
+    r"""(?P<space>[ \t\r]+|\#[^\n]*) | (?P<line>\n)
+    | \"{3}(?P<long>.*?)\"{3} | \'{3}(?P<raw>.*?)\'{3}
+    | "(?P<text>(?:[^"\\\n]|\\.)*)" | '(?P<literal>[^'\n]*)'
+    | (?P<word>[^\s\[\]{}=,"'\#]+) | (?P<mark>[\[\]{}=,])""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Toml(object):
+    """Reads TOML as manifests of cargo have it: tables, texts, lists, true and false; numbers
+    and dates stay texts. Python 2.7 to 3.10 bring no reader."""
+
+    def __init__(self, path):
+        self.path, self.line, self.tokens = path, 1, []
+        text, at = text_of(path) + "\n", 0
+        while at < len(text):
+            match = TOKEN.match(text, at)
+            if not match:
+                self.refuse(text.count("\n", 0, at) + 1)
+            at, kind = match.end(), match.lastgroup
+            if kind != "space":
+                self.tokens.append((kind, match.group(kind), text.count("\n", 0, at)))
+        self.tokens.reverse()
+
+    def refuse(self, line):
+        fail(
+            "cannot read %s: line %d is not as cargo's manifests usually are" % (self.path, line),
+            "write it as `cargo add` and `cargo new` do",
+        )
+
+    def take(self, *marks):
+        """The next token, which must be one of the marks if there are any."""
+        if not self.tokens:
+            self.refuse(self.line)
+        kind, text, self.line = self.tokens.pop()
+        if marks and text not in marks:
+            self.refuse(self.line)
+        return kind, text
+
+    def skip_lines(self):
+        while self.tokens and self.tokens[-1][0] == "line":
+            self.take()
+
+    def key(self, ends):
+        """The parts of a key, up to a mark."""
+        parts = []
+        while self.tokens and self.tokens[-1][:2] != ("mark", ends):
+            kind, text = self.take()
+            if kind not in ("word", "text", "literal"):
+                self.refuse(self.line)
+            parts += text.split(".") if kind == "word" else [text]
+        self.take(ends)
+        return [part for part in parts if part]
+
+    def value(self):
+        kind, text = self.take()
+        if kind == "text" or kind == "long":
+            text = re.sub(r"\A\r?\n|\\\s*\n\s*", "", text) if kind == "long" else text
+            return re.sub(
+                r'\\(u[0-9a-fA-F]{4}|["\\bfnrt])', lambda it: json.loads('"%s"' % it.group()), text
+            )
+        if kind == "word":
+            return {"true": True, "false": False}.get(text, text)
+        if text == "{":
+            table = {}
+            self.skip_lines()
+            while self.tokens and self.tokens[-1][1] != "}":
+                self.assign(table)
+                self.skip_lines()
+                if self.tokens and self.tokens[-1][1] == ",":
+                    self.take()
+                    self.skip_lines()
+            self.take("}")
+            return table
+        if kind == "mark" and text == "[":
+            values = []
+            self.skip_lines()
+            while self.tokens and self.tokens[-1][:2] != ("mark", "]"):
+                values.append(self.value())
+                self.skip_lines()
+                if self.tokens and self.tokens[-1][:2] == ("mark", ","):
+                    self.take()
+                    self.skip_lines()
+            self.take("]")
+            return values
+        if kind in ("literal", "raw"):
+            return re.sub(r"\A\r?\n", "", text)
+        self.refuse(self.line)
+
+    def assign(self, table):
+        parts = self.key("=")
+        self.below(table, parts[:-1])[parts[-1] if parts else self.refuse(self.line)] = self.value()
+
+    def below(self, table, parts):
+        for part in parts:
+            table = table.setdefault(part, {})
+            table = table[-1] if isinstance(table, list) else table
+            if not isinstance(table, dict):
+                self.refuse(self.line)
+        return table
+
+    def read(self):
+        found = table = {}
+        self.skip_lines()
+        while self.tokens:
+            if self.tokens[-1][:2] == ("mark", "["):
+                self.take()
+                many = self.tokens[-1][:2] == ("mark", "[") and self.take()
+                parts = self.key("]") or self.refuse(self.line)
+                if many:
+                    self.take("]")
+                    above = self.below(found, parts[:-1])
+                    table = {}
+                    above.setdefault(parts[-1], []).append(table)
+                else:
+                    table = self.below(found, parts)
+            else:
+                self.assign(table)
+            if self.take()[0] != "line":
+                self.refuse(self.line)
+            self.skip_lines()
+        return found
+
+
+def toml(path):
+    return Toml(path).read()
+
+
+def workspace_of(crate):
+    """The folder of the workspace that a crate belongs to, which can be the crate's; None for a
+    crate by itself. https://doc.rust-lang.org/cargo/reference/workspaces.html"""
+    own = toml(os.path.join(crate, "Cargo.toml"))
+    if "workspace" in own:
+        return crate
+    named = own.get("package", {}).get("workspace")
+    if named:
+        return os.path.realpath(os.path.join(crate, native(named)))
+    root = os.path.join(os.path.realpath(ROOT), "")
+    for folder in folders_above(crate):
+        # One that is not in the project counts only where the lock file is there.
+        outside = not (folder + os.sep).startswith(root) and is_file(crate, "Cargo.lock")
+        if outside or not is_file(folder, "Cargo.toml"):
+            continue
+        said = toml(os.path.join(folder, "Cargo.toml")).get("workspace")
+        if said is None:
+            continue
+        named = [
+            any(
+                (crate + os.sep).startswith(os.path.normpath(os.path.join(folder, it)) + os.sep)
+                for it in map(native, said.get(option, ()))
+            )
+            for option in ("exclude", "members")
+        ]
+        if named[1] or not named[0]:
+            return folder
+    return None
+
+
+def members(workspace, crate):
+    """The folders that a workspace consists of, but the crate's: its own, and its members'. The
+    lock file names what all of them need, and cargo refuses one that names more."""
+    said = toml(os.path.join(workspace, "Cargo.toml"))["workspace"]
+    excluded = [
+        os.path.normpath(os.path.join(workspace, native(it))) for it in said.get("exclude", ())
+    ]
+    found = [workspace]
+    for pattern in map(native, said.get("members", ())):
+        if "**" in pattern:
+            fail(
+                "%s names members by `%s`" % (os.path.join(workspace, "Cargo.toml"), pattern),
+                "name their folders, or use `*` for the names in one",
+            )
+        for path in sorted(glob.glob(os.path.join(workspace, pattern))):
+            path = os.path.normpath(path)
+            if path not in excluded + found + [crate] and is_file(path, "Cargo.toml"):
+                found.append(path)
+    return found
+
+
+# ---- The package ----------------------------------------------------------------------
 
 
 def package_files():

@@ -119,6 +119,10 @@ impl Project {
         self.rust.join("Cargo.toml")
     }
 
+    pub fn workspace_manifest(&self) -> PathBuf {
+        self.workspace.join("Cargo.toml")
+    }
+
     pub fn lock_file(&self) -> PathBuf {
         self.workspace.join("Cargo.lock")
     }

@@ -390,12 +390,12 @@ def test_what_an_sdist_cannot_hold_is_refused_by_name(project, tmp_path):
     assert "a folder that contains the crate" in project.setup("sdist", fails=True)
 
 
-def test_a_member_of_a_workspace_is_refused_by_name(project):
+def test_a_member_of_a_workspace_outside_the_project_is_refused_by_name(project):
     manifest = project.root / "rust/Cargo.toml"
-    (project.root / "Cargo.toml").write_text('[workspace]\nmembers = ["rust"]\n')
+    (project.root.parent / "Cargo.toml").write_text('[workspace]\nmembers = ["*/rust"]\n')
     (project.root / "rust/Cargo.lock").unlink()
     text = refused(project, manifest, "\n[workspace]", "")
-    assert "the crate belongs to the workspace of ../Cargo.toml" in text
+    assert "the crate belongs to the workspace of ../../Cargo.toml, which is outside" in text
 
 
 def test_what_a_local_crate_inherits_from_its_workspace_is_packed(project, tmp_path):

@@ -1,6 +1,7 @@
 //! Source distributions.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::str::FromStr;
 
 use pep440_rs::Version;
@@ -125,6 +126,20 @@ impl Judge<'_> {
     }
 }
 
+/// What a crate consists of in the folder that holds the whole project, as python/sources.py has
+/// it.
+const OF_A_PACKAGE: [&str; 9] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+    ".cargo",
+    "src",
+    "include",
+    "vendor",
+];
+
 /// A name in a folder of the sdist.
 fn below(folder: &str, name: &str) -> String {
     match folder {
@@ -133,10 +148,18 @@ fn below(folder: &str, name: &str) -> String {
     }
 }
 
-/// Whether a manifest or source in an sdist names the file, or a folder that it is in.
+/// Whether a manifest or source in an sdist names the file, or a folder that it is in; or whether
+/// it is part of another crate: a workspace is packed with all its members.
 fn is_named(name: &str, files: &BTreeMap<String, &[u8]>) -> bool {
     let first = name.split('/').next().unwrap_or_default();
-    name.ends_with("Cargo.toml")
+    let mut above = Path::new(name).ancestors().skip(1);
+    let has_manifest = |folder: &str| files.contains_key(&below(folder, "Cargo.toml"));
+    let in_crate = above.any(|folder| match folder.to_str() {
+        Some("") => OF_A_PACKAGE.contains(&first) && has_manifest(""),
+        folder => folder.is_some_and(has_manifest),
+    });
+    in_crate
+        || name.ends_with("Cargo.toml")
         || files.iter().any(|(path, text)| {
             (path.ends_with(".rs") || path.ends_with("Cargo.toml"))
                 && memchr::memmem::find_iter(text, first.as_bytes())

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{ensure, Context, Result};
@@ -66,7 +67,7 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
     );
     let package = project.package();
     let files = [
-        project.manifest(),
+        place_of_version(project)?.0,
         project.lock_file(),
         project.header(),
         package.join("_ffi.py"),
@@ -92,21 +93,12 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
 }
 
 fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        package: Package,
-    }
-    #[derive(Deserialize)]
-    struct Package {
-        version: Spanned<String>,
-    }
     let path = project.root.join("CHANGELOG.md");
     write(&path, dated(&read(&path)?, &new, &today())?)?;
 
-    let path = project.rust.join("Cargo.toml");
+    let (path, span) = place_of_version(project)?;
     let mut text = read(&path)?;
-    let manifest: Manifest = toml::from_str(&text)?;
-    text.replace_range(manifest.package.version.span(), &format!("{version:?}"));
+    text.replace_range(span, &format!("{version:?}"));
     write(&path, text)?;
     project.version = new;
 
@@ -116,6 +108,37 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
         .args(["update", "--workspace"]);
     run::run(&mut cargo, &project.build("tag").join("log"))?;
     header::run(project, false)
+}
+
+/// The manifest that says the crate's version, its own or its workspace's, and where.
+fn place_of_version(project: &Project) -> Result<(PathBuf, Range<usize>)> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        package: Option<Package>,
+        workspace: Option<Workspace>,
+    }
+    #[derive(Deserialize)]
+    struct Workspace {
+        package: Option<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        version: Option<Spanned<toml::Value>>,
+    }
+    let span = |package: Option<Package>| {
+        let version = package?.version?;
+        version.get_ref().is_str().then(|| version.span())
+    };
+    let path = project.manifest();
+    let own: Manifest = toml::from_str(&read(&path)?)?;
+    if let Some(found) = span(own.package) {
+        return Ok((path, found));
+    }
+    let path = project.workspace_manifest();
+    let shared: Manifest = toml::from_str(&read(&path)?)?;
+    let found = span(shared.workspace.and_then(|it| it.package));
+    let found = found.with_context(|| format!("{} has no version", path.display()))?;
+    Ok((path, found))
 }
 
 // ---- The tag -------------------------------------------------------------------------------
