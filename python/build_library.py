@@ -1,8 +1,9 @@
 # ffiwheel kit 0.1.0 a5aac23d55278436: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
-A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one.
-This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
+A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With
+`kind = program` below [build_library] in setup.cfg it is a program instead, which cargo builds and
+a wheel brings as a command. This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
 
     CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
     CARGO=<path>                  the cargo to call
@@ -25,6 +26,7 @@ import tarfile
 from setuptools import Command, Distribution, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.develop import develop
+from setuptools.command.install_scripts import install_scripts
 from setuptools.command.sdist import sdist
 
 try:
@@ -41,10 +43,12 @@ from sources import (
     EXCLUDE,
     FFI,
     HERE,
+    KIND,
     LIB,
     NAME,
     PACKAGE,
     ROOT,
+    PROGRAM,
     TESTS,
     digest,
     fail,
@@ -61,6 +65,7 @@ from sources import (
     sha256,
     sources_digest,
     text_of,
+    version,
 )
 
 # The wheels of a release: what str() of a platform matches, the oldest system, the oldest pip.
@@ -276,6 +281,8 @@ class build_library(Command):
         ("kit=", None, "the version of these files, for `ffiwheel update`"),
         ("crate=", None, "the crate's folder [default: ../rust]"),
         ("exclude=", None, "names and patterns of what neither sdists nor the library contain"),
+        ("kind=", None, "what a wheel brings: library or program [default: library]"),
+        ("program=", None, "the program's name [default: the project's]"),
         ("command=", None, "the command that builds the library [default: cargo build]"),
         ("output=", None, "the library that the command builds"),
         ("library=", None, "use this library instead of building one"),
@@ -285,7 +292,8 @@ class build_library(Command):
     boolean_options = ["inplace"]
 
     def initialize_options(self):
-        self.crate = self.exclude = self.kit = None  # sources.py and the pipeline read them
+        # sources.py and the pipeline read these.
+        self.crate = self.exclude = self.kind = self.kit = self.program = None
         self.command = self.output = self.library = self.sbom = self.inplace = None
 
     def finalize_options(self):
@@ -307,13 +315,21 @@ class build_library(Command):
         self.path = self.library
         # Before the build: a file that is saved during it makes the library stale.
         self.sources = sources_digest()
-        if not self.path:
+        if not self.path and PROGRAM:
+            self.path = self.build("a wheel brings %s" % PROGRAM, None)
+        elif not self.path:
             # Only the author's command can tell what is up to date.
             stale = self.command or self.stale(ready)
             self.path = self.build(stale, ready) if stale or self.checked(ready) else ready
         self.platform = self.read(self.path)
         if not self.wanted.runs(self.platform):
             fail("%s is for %s, not for %s" % (self.path, self.platform, self.wanted))
+        if PROGRAM:
+            self.file_name = PROGRAM + (".exe" if self.platform.system == "windows" else "")
+        else:
+            self.check_abi(ready)
+
+    def check_abi(self, ready):
         prefix, expected = generated("PREFIX"), generated("ABI")
         found = platform_tag.fingerprint(self.path, prefix)
         if not found and expected:
@@ -331,11 +347,11 @@ class build_library(Command):
             self.place(ready)
 
     def read(self, path):
-        """The platform of a library's file."""
+        """The platform of a library's or program's file."""
         try:
-            return platform_tag.of_library(path)
+            return (platform_tag.of_program if PROGRAM else platform_tag.of_library)(path)
         except platform_tag.NotALibrary as error:
-            fail("%s is not a library: %s" % (path, error), "remove it, and run this again")
+            fail("%s is not a %s: %s" % (path, KIND, error), "remove it, and run this again")
         except (IOError, OSError) as error:
             fail(
                 "cannot read %s: %s" % (path, error.strerror),
@@ -414,7 +430,7 @@ class build_library(Command):
         """Runs the build command, and returns the library's path. `stale`: why the one at
         `ready` cannot be used; None asks cargo whether it can."""
         if self.command:
-            print("building the library: " + self.command)
+            print("building the %s: %s" % (KIND, self.command))
             status = subprocess.call(self.command, shell=True)
             if status != 0:
                 fail("the build command failed (exit code %d): %s" % (status, self.command))
@@ -426,7 +442,8 @@ class build_library(Command):
                 "or with `pip install -e`",
                 wheel_remedy(self.wanted),
             )
-        command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "--lib"]
+        command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked"]
+        command += ["--bin", PROGRAM] if PROGRAM else ["--lib"]
         command += ["--message-format", "json-render-diagnostics"]
         host = self.host_triple()
         target = self.target or host and self.own_triple(host)
@@ -434,7 +451,8 @@ class build_library(Command):
             command += ["--target", target]
         # What the crate needs overrides the user's settings, and is joined to the user's flags,
         # which would otherwise replace it. Nobody else sets flags under this key.
-        command += ["--config", 'profile.release.panic="unwind"']
+        if not PROGRAM:
+            command += ["--config", 'profile.release.panic="unwind"']
         environment = dict(os.environ)
         flags = flags_of_environment(environment)
         if flags:
@@ -460,14 +478,23 @@ class build_library(Command):
                     "if the standard library for %s is missing, run: "
                     "rustup target add %s" % (self.wanted, target)
                 )
+            if PROGRAM:
+                remedies.append(
+                    "if the program has another name than %s, write `program = <name>` below "
+                    "[build_library] in setup.cfg" % PROGRAM
+                )
             fail("cargo failed (exit code %d); its output is above" % cargo.returncode, *remedies)
         manifest = os.path.realpath(os.path.join(CRATE, "Cargo.toml"))
         for message in [json.loads(line) for line in messages if line.startswith("{")]:
             of_crate = os.path.realpath(native(message.get("manifest_path", ""))) == manifest
+            if of_crate and PROGRAM and message.get("executable"):
+                return native(message["executable"])
             if of_crate and "cdylib" in message.get("target", {}).get("crate_types", ()):
                 for path in message.get("filenames", ()):
                     if path.endswith((".so", ".dylib", ".dll")):
                         return native(path)
+        if PROGRAM:
+            fail("cargo built no program %s: add src/main.rs, or a [[bin]] of that name" % PROGRAM)
         fail("cargo built no dynamic library: add `cdylib` to crate-type in Cargo.toml")
 
     def host_triple(self):
@@ -530,8 +557,6 @@ class BuildPy(build_py):
         self.run_command("build_library")
         library = self.get_finalized_command("build_library")
         built = os.path.join(self.build_lib, PACKAGE)
-        name = platform_tag.library_name(library.platform.system, PACKAGE)
-        self.made = os.path.join(built, "lib", name)
         # With subpackages and data, whether or not setup.cfg names them, as in the sdist.
         self.mapping = {os.path.join(built, name): path for name, path in package_files().items()}
         if not getattr(self, "editable_mode", False):
@@ -541,8 +566,13 @@ class BuildPy(build_py):
                     shutil.rmtree(built)
                 for made, path in self.mapping.items():
                     copy(path, made)
-            copy(library.path, self.made, 0o755)
-        self.mapping[self.made] = os.path.join(LIB, name)
+        if PROGRAM:
+            return
+        name = platform_tag.library_name(library.platform.system, PACKAGE)
+        made = os.path.join(built, "lib", name)
+        if not getattr(self, "editable_mode", False):
+            copy(library.path, made, 0o755)
+        self.mapping[made] = os.path.join(LIB, name)
 
     def get_outputs(self, *args, **kwargs):
         return sorted(self.mapping)
@@ -550,6 +580,45 @@ class BuildPy(build_py):
     def get_output_mapping(self):
         """What an editable install in strict mode links, as {built: source}."""
         return self.mapping
+
+
+class BuildScripts(Command):
+    """Makes the program one of the scripts: so wheels, also of editable installs, bring it. The
+    command of distutils, in whose place this is, reads scripts as text."""
+
+    description = "build the program"
+    user_options = [("build-dir=", "d", "where to put it")]
+    force = executable = None  # which others set
+
+    def initialize_options(self):
+        self.build_dir = None
+
+    def finalize_options(self):
+        self.set_undefined_options("build", ("build_scripts", "build_dir"))
+
+    def get_source_files(self):
+        return []
+
+    def get_outputs(self):
+        program = self.get_finalized_command("build_library")
+        return [os.path.join(self.build_dir, program.file_name)]
+
+    def get_output_mapping(self):
+        return {}
+
+    def run(self):
+        self.run_command("build_library")
+        program = self.get_finalized_command("build_library")
+        shutil.rmtree(self.build_dir, ignore_errors=True)
+        copy(program.path, os.path.join(self.build_dir, program.file_name), 0o755)
+
+
+class InstallScripts(install_scripts):
+    def run(self):
+        if PROGRAM:
+            self.outfiles = self.copy_tree(self.build_dir, self.install_dir)
+        else:
+            install_scripts.run(self)
 
 
 class BdistWheel(bdist_wheel):
@@ -585,13 +654,22 @@ class BdistWheel(bdist_wheel):
         # Everything is in place now: the wheel's modes are these, whatever the umask.
         for folder, _, names in os.walk(self.bdist_dir):
             for path in [os.path.join(folder, name) for name in names]:
-                os.chmod(path, 0o755 if os.path.dirname(path).endswith("lib") else 0o644)
+                # A wheel of a program holds no library, and its package may have a folder lib.
+                is_binary = os.path.dirname(path).endswith(".data/scripts" if PROGRAM else "lib")
+                os.chmod(path, 0o755 if is_binary else 0o644)
 
 
 class Develop(develop):
     def run(self):
         self.run_command("build_library")
         develop.run(self)
+
+    def install_egg_scripts(self, dist):
+        """Of setuptools before 64, where an editable install builds no wheel."""
+        develop.install_egg_scripts(self, dist)
+        if PROGRAM and dist is self.dist:
+            program = self.get_finalized_command("build_library")
+            copy(program.path, os.path.join(self.script_dir, program.file_name), 0o755)
 
 
 class Sdist(sdist):
@@ -608,7 +686,7 @@ class Sdist(sdist):
         shutil.rmtree(base_dir, ignore_errors=True)
         for name, path in sdist_files().items():
             copy(path, os.path.join(base_dir, name))
-        if self.distribution.get_version() != generated("VERSION"):
+        if self.distribution.get_version() != version():
             # `egg_info --tag-build`: a build from the sdist shall have the tag as well.
             settings = os.path.join(base_dir, "setup.cfg")
             self.get_finalized_command("egg_info").save_version_info(settings)
@@ -651,6 +729,9 @@ class Dist(Distribution):
 
     def has_ext_modules(self):
         return True  # The package goes where platform-dependent ones go.
+
+    def has_scripts(self):
+        return bool(PROGRAM)
 
     def run_commands(self):
         try:
@@ -708,7 +789,7 @@ def run():
     with one_at_a_time():
         licences()  # setuptools would carry on without one.
         setup(
-            version=generated("VERSION"),
+            version=version(),
             # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.
             long_description=text_of("README.md"),
             distclass=Dist,
@@ -716,7 +797,9 @@ def run():
                 "bdist_wheel": BdistWheel,
                 "build_library": build_library,
                 "build_py": BuildPy,
+                "build_scripts": BuildScripts,
                 "develop": Develop,
+                "install_scripts": InstallScripts,
                 "sdist": Sdist,
             },
         )

@@ -45,11 +45,11 @@ PE_MACHINES = {0x8664: "amd64", 0x14C: "x86", 0xAA64: "arm64"}  # the PE format'
 
 
 class NotALibrary(ValueError):
-    """The file is not a whole dynamic library of a known format. The text says why."""
+    """The file is not a whole dynamic library, or program, of a known format. The text says why."""
 
 
 class Platform(collections.namedtuple("Platform", "system arch libc version")):
-    """What a library is for, or what a Python runs on.
+    """What a library or program is for, or what a Python runs on.
 
     system: "linux", "macos" or "windows". arch: as platform tags spell it, "universal2"
     for a Mach-O file with both. libc: "glibc", "musl" or "" (needs none, or not Linux).
@@ -79,7 +79,7 @@ class Platform(collections.namedtuple("Platform", "system arch libc version")):
         return arch + "-unknown-linux-" + libc + ("eabihf" if self.arch in ARMS else "")
 
     def runs(self, library):
-        """Whether a Python on this platform can load a library for that one."""
+        """Whether a Python on this platform can load a library, or start a program, for that one."""
         arches = [self.arch, "universal2"]
         if self.arch in ARMS:
             arches = ARMS[: ARMS.index(self.arch) + 1]
@@ -128,7 +128,7 @@ def of_interpreter():
     if sys.platform.startswith("linux"):
         # The kernel under a 32-bit Python may be a 64-bit one: the program's file knows.
         program = "/proc/self/exe"
-        found = _elf(_read(program if os.path.exists(program) else sys.executable), True)
+        found = _elf(_read(program if os.path.exists(program) else sys.executable), None)
         if found.arch in ARMS:
             # Distributions for every ARM compile Python for the oldest, and pip goes by the
             # machine. A 64-bit one runs 32-bit programs as ARMv8.
@@ -151,6 +151,16 @@ def of_interpreter():
 
 def of_library(path):
     """The platform of a dynamic library's file. NotALibrary for any other file."""
+    return _of_file(path, "dynamic library")
+
+
+def of_program(path):
+    """The platform of a program's file, without a libc if it is linked statically. NotALibrary
+    for any other file."""
+    return _of_file(path, "program")
+
+
+def _of_file(path, kind):
     if os.path.isdir(path):
         raise NotALibrary("it is a directory")
     if os.path.exists(path) and not os.path.isfile(path):
@@ -160,13 +170,13 @@ def of_library(path):
         raise NotALibrary("it is empty")
     try:
         if data[:4] == b"\x7fELF":
-            return _elf(data)
+            return _elf(data, kind)
         if data[:4] == b"\xcf\xfa\xed\xfe":
-            return _macho(data)
+            return _macho(data, kind)
         if data[:4] == b"\xca\xfe\xba\xbe":
-            return _fat(data)
+            return _fat(data, kind)
         if data[:2] == b"MZ":
-            return _pe(data)
+            return _pe(data, kind)
     except (struct.error, OverflowError):  # An offset can be larger than any file.
         raise NotALibrary("it is cut short")
     raise NotALibrary("it is neither ELF, Mach-O nor PE")
@@ -192,7 +202,9 @@ def _check_end(data, end):
         raise NotALibrary("it is cut short: %d bytes of %d" % (len(data), end))
 
 
-def _elf(data, program=False):
+def _elf(data, wanted):
+    """wanted: "dynamic library" or "program", or None for what may be either: a Python that was
+    started through its loader."""
     bits = {b"\1": 32, b"\2": 64}.get(data[4:5])
     order = {b"\1": "<", b"\2": ">"}.get(data[5:6])
     if not bits or not order:
@@ -213,14 +225,16 @@ def _elf(data, program=False):
         raise NotALibrary("it is for ARM without hardware floating point")
     if arch == "armv7l" and shoff and shentsize == 40:
         arch = _arm(data, order, range(shoff, shoff + 40 * shnum, 40))
-    if kind != 3 and not program:  # ET_DYN
-        raise NotALibrary("it is an ELF file, but not a dynamic library")
+    if kind not in (2, 3):  # ET_EXEC, ET_DYN
+        raise NotALibrary("it is an ELF file, but not a %s" % wanted)
+    position_independent = kind == 3
     _check_end(data, shoff + shentsize * shnum)
     if phentsize != (56 if bits == 64 else 32):
         raise NotALibrary("its ELF header is damaged")
 
     segments = []  # (offset, address, size)
     dynamic = 0, 0
+    interpreter = False
     for i in range(phnum):
         at = phoff + i * phentsize
         kind = struct.unpack_from(order + "I", data, at)[0]
@@ -235,6 +249,8 @@ def _elf(data, program=False):
             raise NotALibrary("it is for Android")
         elif kind == 2:  # PT_DYNAMIC
             dynamic = offset, offset + size
+        elif kind == 3:  # PT_INTERP
+            interpreter = True
 
     needed, strings, pie = [], 0, 0
     for at in range(dynamic[0], dynamic[1], 2 * word_size):
@@ -254,8 +270,12 @@ def _elf(data, program=False):
         if strings and address <= strings < address + size
     ]
     # Most programs are ET_DYN too; dlopen tells them apart by DF_1_PIE as well.
-    if not program and (pie or not names):
-        raise NotALibrary("it is an ELF file, but not a dynamic library")
+    is_kind = {
+        "dynamic library": position_independent and not pie and bool(names),
+        "program": not position_independent or bool(pie) or interpreter,
+    }
+    if not is_kind.get(wanted, True):
+        raise NotALibrary("it is an ELF file, but not a " + wanted)
     libc = ""
     for start in needed if names else []:
         start += names[0]
@@ -299,7 +319,7 @@ def _arm(data, order, sections):
     return "armv7l"
 
 
-def _fat(data):
+def _fat(data, wanted):
     """A Mach-O file with a whole Mach-O file for each architecture in it."""
     count = struct.unpack_from(">I", data, 4)[0]
     if not 1 <= count <= 8:  # A Java class, which begins alike, has its version here.
@@ -308,7 +328,7 @@ def _fat(data):
     for i in range(count):
         cpu, _, start, size = struct.unpack_from(">4I", data, 8 + 20 * i)
         _check_end(data, start + size)
-        part = _macho(data[start : start + size])
+        part = _macho(data[start : start + size], wanted)
         if MACHO_CPUS.get(cpu) != part.arch:
             raise NotALibrary("its fat Mach-O header is damaged")
         found[part.arch] = part
@@ -320,14 +340,15 @@ def _fat(data):
     return Platform("macos", "universal2", "", version)
 
 
-def _macho(data):
+def _macho(data, wanted):
     magic, cpu, _, kind, _, size, _, _ = struct.unpack_from("<8I", data)
     if magic != 0xFEEDFACF:
         raise NotALibrary("its Mach-O header is damaged")
     if cpu not in MACHO_CPUS:
         raise NotALibrary("its Mach-O CPU %#x is unknown" % cpu)
-    if kind not in (6, 8):  # MH_DYLIB, MH_BUNDLE
-        raise NotALibrary("it is a Mach-O file, but not a dynamic library")
+    # MH_EXECUTE; MH_DYLIB, MH_BUNDLE
+    if kind not in ((2,) if wanted == "program" else (6, 8)):
+        raise NotALibrary("it is a Mach-O file, but not a " + wanted)
     at, end = 32, 32 + size
     _check_end(data, end)
     version = None
@@ -352,15 +373,17 @@ def _macho(data):
     return Platform("macos", MACHO_CPUS[cpu], "", (major, 0 if major >= 11 else minor))
 
 
-def _pe(data):
+def _pe(data, wanted):
     at = struct.unpack_from("<I", data, 60)[0]
     if data[at : at + 4] != b"PE\0\0":
         raise NotALibrary("it is not a PE file")
     machine, count, _, _, _, optional, flags = struct.unpack_from("<HHIIIHH", data, at + 4)
     if machine not in PE_MACHINES:
         raise NotALibrary("its PE machine %#x is unknown" % machine)
-    if not flags & 0x2000:  # IMAGE_FILE_DLL
-        raise NotALibrary("it is a PE file, but not a DLL")
+    if bool(flags & 0x2000) == (wanted == "program"):  # IMAGE_FILE_DLL
+        raise NotALibrary(
+            "it is a PE file, but not a %s" % ("program" if wanted == "program" else "DLL")
+        )
     for i in range(count):
         size, start = struct.unpack_from("<II", data, at + 24 + optional + 40 * i + 16)
         _check_end(data, start + size)

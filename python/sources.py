@@ -70,6 +70,15 @@ PACKAGE = re.match(r"\w*", SETTINGS.get(("options", "packages"), "")).group()
 if not PACKAGE:
     fail("setup.cfg names no package: write `packages = <name>` below [options]")
 
+KIND = SETTINGS.get(("build_library", "kind")) or "library"
+if KIND not in ("library", "program"):
+    fail(
+        "setup.cfg has the kind %s below [build_library]" % KIND,
+        "write `kind = program` for a wheel with a program, or leave it out for a library",
+    )
+# Of several programs of a crate, the one that a wheel holds.
+PROGRAM = (SETTINGS.get(("build_library", "program")) or NAME) if KIND == "program" else None
+
 LIB = os.path.join(PACKAGE, "lib")
 FFI = os.path.join(PACKAGE, "_ffi.py")
 
@@ -109,6 +118,31 @@ def generated(name):
     if not found:
         fail("%s has no %s" % (FFI, name), "run `make header`")
     return found.group(1)
+
+
+# How Python spells the words of cargo's pre-releases: https://peps.python.org/pep-0440/
+LABELS = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
+LABELS.update({"a": "a", "b": "b", "rc": "rc", "dev": ".dev", "post": ".post"})
+
+
+def version():
+    """The version in Python's spelling. A library's generated module has it; a program's is that
+    of its crate, which an sdist contains."""
+    if KIND == "library":
+        return generated("VERSION")
+    path = os.path.join(CRATE, "Cargo.toml")
+    package = re.search(r"(?ms)^\s*\[package\]\s*$(.*?)(^\s*\[|\Z)", text_of(path))
+    said = package and re.search(r"""(?m)^\s*version\s*=\s*["']([^"'\n]+)["']""", package.group(1))
+    if not said:
+        fail("%s has no version below [package]" % path, 'write `version = "0.1.0"` there')
+    found = re.match(r"(\d+\.\d+\.\d+)(?:-([a-z]+)[.-]?(\d*))?$", said.group(1))
+    if not found or found.group(2) and found.group(2) not in LABELS:
+        fail(
+            "%s has version %s, which is none of Python's" % (path, said.group(1)),
+            "use one like 1.2.3 or 1.2.3-rc.1",
+        )
+    numbers, label, number = found.groups()
+    return numbers + (LABELS[label] + (number or "0") if label else "")
 
 
 def licences():
@@ -218,7 +252,9 @@ def sdist_files():
     names = licences() + BESIDE_THE_PACKAGE
     if not IN_CHECKOUT and os.path.isfile(".cargo/config.toml"):
         names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
-    found = {name: name for name in names + [PACKAGE + "/lib/README.md"]}
+    if KIND == "library":
+        names.append(PACKAGE + "/lib/README.md")
+    found = {name: name for name in names}
     for name, path in package_files().items():
         found[PACKAGE + "/" + name] = path
     for name, path in files_below(CRATE, EXCLUDE).items():
@@ -533,12 +569,12 @@ def members(workspace, crate):
 
 def package_files():
     """The package's files in sdists and wheels, without the library: {name below it: path}."""
-    return files_below(PACKAGE, skip=("lib",))
+    return files_below(PACKAGE, skip=("lib",) if KIND == "library" else ())
 
 
 def refuse_what_is_not_packed(distribution):
     """Reports what would silently be left out of an sdist or a wheel."""
-    for name in sorted(files_below(LIB)):
+    for name in sorted(files_below(LIB)) if KIND == "library" else ():
         if name != "README.md" and not re.match(r"(lib)?%s\." % PACKAGE, name):
             fail(
                 "%s/%s is not packed: a wheel holds one library, and nothing else of that folder"
@@ -555,6 +591,12 @@ def refuse_what_is_not_packed(distribution):
                     "%s, with all that is in it" % (name, option, PACKAGE),
                     "put it into %s, and remove the setting" % PACKAGE,
                 )
+    commands = SETTINGS.get(("options.entry_points", "console_scripts"), "").splitlines()
+    if PROGRAM in [command.partition("=")[0].strip() for command in commands]:
+        fail(
+            "setup.cfg names %s under `console_scripts`, which would replace the program" % PROGRAM,
+            "remove it: the program is the command",
+        )
 
 
 def sha256(path):
