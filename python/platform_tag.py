@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 7817b38766ed9e40: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 c141b7a2cf262ffb: `ffiwheel update` replaces this file; use settings
 """The platform that a compiled library is for, read from the library's own bytes.
 
 A wheel's platform tag (PEP 425) must describe the library inside, so it is never taken from
