@@ -1,9 +1,10 @@
-# ffiwheel kit 0.1.0 b43d741495f007b9: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 173a0b99b75507d6: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With
 `kind = program` below [build_library] in setup.cfg it is a program instead, which cargo builds and
-a wheel brings as a command. This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
+a wheel brings as a command. This file also runs on end users' machines, on Python 2.7 and 3.6 to
+the newest.
 
     CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
     CARGO=<path>                  the cargo to call
@@ -47,8 +48,8 @@ from sources import (
     LIB,
     NAME,
     PACKAGE,
-    ROOT,
     PROGRAM,
+    ROOT,
     TESTS,
     digest,
     fail,

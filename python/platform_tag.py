@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 c141b7a2cf262ffb: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 a6667656409b445a: `ffiwheel update` replaces this file; use settings
 """The platform that a compiled library is for, read from the library's own bytes.
 
 A wheel's platform tag (PEP 425) must describe the library inside, so it is never taken from
@@ -79,7 +79,7 @@ class Platform(collections.namedtuple("Platform", "system arch libc version")):
         return arch + "-unknown-linux-" + libc + ("eabihf" if self.arch in ARMS else "")
 
     def runs(self, library):
-        """Whether a Python on this platform can load a library, or start a program, for that one."""
+        """Whether Python on this platform can load a library, or start a program, for that one."""
         arches = [self.arch, "universal2"]
         if self.arch in ARMS:
             arches = ARMS[: ARMS.index(self.arch) + 1]
