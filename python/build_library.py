@@ -111,6 +111,16 @@ def flags_of_environment(environment):
     return [flag for flag in flags if flag]
 
 
+def needed_flags(platform):
+    """What rustc needs to build the library for a platform. The pipeline gives it the same."""
+    if platform.libc == "musl":  # else cargo builds programs only, and leaves the cdylib out
+        return ["-C", "target-feature=-crt-static"]
+    if platform.system == "macos":  # else it has its path on the machine that built it
+        name = platform_tag.library_name(platform.system, PACKAGE)
+        return ["-C", "link-arg=-Wl,-install_name,@rpath/" + name]
+    return []
+
+
 def wheel_remedy(platform):
     """How to get a wheel for the platform, or that there is none."""
     for pattern, oldest, pip in WHEELS:
@@ -455,7 +465,7 @@ class build_library(Command):
         if not PROGRAM:
             command += ["--config", 'profile.release.panic="unwind"']
         environment = dict(os.environ)
-        flags = flags_of_environment(environment)
+        flags = needed_flags(self.wanted) + flags_of_environment(environment)
         if flags:
             command += ["--config", "target.'cfg(all())'.rustflags=" + json.dumps(flags)]
         why = stale and stale + "; building it" or "checking whether %s is up to date" % ready

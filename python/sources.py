@@ -404,9 +404,10 @@ class Toml(object):
             match = TOKEN.match(text, at)
             if not match:
                 self.refuse(text.count("\n", 0, at) + 1)
-            at, kind = match.end(), match.lastgroup
+            kind = match.lastgroup
             if kind != "space":
-                self.tokens.append((kind, match.group(kind), text.count("\n", 0, at)))
+                self.tokens.append((kind, match.group(kind), text.count("\n", 0, at) + 1))
+            at = match.end()
         self.tokens.reverse()
 
     def refuse(self, line):

@@ -161,8 +161,3 @@ def copy_kit(folder, crate, names):
             shutil.copy(path, package)
     shutil.copy(ROOT / "rust/src/ffi.rs", crate / "src")
     shutil.copytree(ROOT / "rust/src/ffi", crate / "src/ffi")
-    settings = (ROOT / "rust/.cargo/config.toml").read_text()
-    (crate / ".cargo").mkdir()
-    (crate / ".cargo/config.toml").write_text(
-        settings.replace(f"lib{PACKAGE}.", f"lib{names['module']}.")
-    )

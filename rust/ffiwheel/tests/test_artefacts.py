@@ -159,7 +159,6 @@ def test_the_sdist_holds_the_package_and_the_crate(sdist):
     crate = [
         f"rust/{name}"
         for name in [
-            ".cargo/config.toml",
             "Cargo.lock",
             "Cargo.toml",
             "cbindgen.toml",

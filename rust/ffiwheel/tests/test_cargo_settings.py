@@ -38,7 +38,8 @@ def marked(project):
     )
     project.edit(project.source, body, marks + body)
     path = project.root / "rust/.cargo/config.toml"
-    path.write_text(f"{path.read_text()}\n[target.'cfg(unix)']\nrustflags = {listed('needed')}\n")
+    path.parent.mkdir()
+    path.write_text(f"[target.'cfg(unix)']\nrustflags = {listed('needed')}\n")
     return project
 
 
@@ -119,11 +120,15 @@ def test_flags_of_the_environment_are_joined_to_those_that_the_crate_needs(marke
         ("aarch64-apple-darwin", f"link-arg=-Wl,-install_name,@rpath/lib{PACKAGE}.dylib"),
     ],
 )
-def test_a_foreign_library_keeps_what_it_needs(project, triple, needed):
+@pytest.mark.parametrize("place", ["environment", "target", "build"])
+def test_a_foreign_library_keeps_what_it_needs(project, settings, triple, needed, place):
     """As far as the command for the compiler, whether or not the standard library is here."""
-    environment = clean_environment(
-        CARGO_BUILD_TARGET=triple, RUSTFLAGS="--cfg wanted", CARGO_TERM_VERBOSE="true"
-    )
+    if place != "environment":
+        table = "build" if place == "build" else "target.'cfg(unix)'"
+        settings(f"[{table}]\nrustflags = {listed('wanted')}\n")
+    environment = clean_environment(CARGO_BUILD_TARGET=triple, CARGO_TERM_VERBOSE="true")
+    if place == "environment":
+        environment["RUSTFLAGS"] = "--cfg wanted"
     environment["RUSTC"] = str(project.root.parent / "rustc")
     rustc = shutil.which("rustc")
     script = f'#!/bin/sh\ncase "$*" in *"crate-name {PACKAGE}"*) exit 1; esac\nexec {rustc} "$@"\n'
@@ -131,7 +136,8 @@ def test_a_foreign_library_keeps_what_it_needs(project, triple, needed):
     (project.root.parent / "rustc").chmod(0o755)
     text = project.setup("build_library", env=environment, fails=True)
     (command,) = re.findall(r"Running `.*--crate-type cdylib.*`", text)
-    assert needed in command and "--cfg wanted" in command
+    # As everywhere, cargo reads `build.rustflags` only where no others are.
+    assert needed in command and ("--cfg wanted" in command) == (place != "build")
 
 
 # ---- The pipeline ------------------------------------------------------------------------

@@ -254,6 +254,7 @@ def test_uv_builds_again_when_the_crate_changes_and_else_when_it_is_told(origins
     library = origins.project.library
     assert sync() and not sync()
     for path in ("src/lib.rs", "Cargo.toml", "Cargo.lock", "build.rs", ".cargo/config.toml"):
+        (origins.root / "rust" / path).parent.mkdir(exist_ok=True)
         with (origins.root / "rust" / path).open("a") as file:
             file.write("\n")
         assert sync(), path

@@ -242,7 +242,7 @@ rules! {
         "link without -rpath, or set it with patchelf or install_name_tool", LD_SO;
     D403 Advice: "the install name is relative: it begins with @",
         "what links against the library looks for it at a path of the build machine",
-        "link with -install_name @rpath/…; rust/.cargo/config.toml does", DYLD;
+        "link with -install_name @rpath/…, as `make wheels` and setup.py do", DYLD;
 
     H501 Advice: "the stack is not executable",
         "newer glibc and SELinux refuse to load it; an overflow on the stack becomes code",

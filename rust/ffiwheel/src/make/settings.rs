@@ -28,6 +28,8 @@ fn local() -> bool {
 pub struct Settings {
     /// The crate's folder.
     rust: PathBuf,
+    /// The package's name, and the library's.
+    module: String,
     /// The repository's flags for the compiler, by triple or `cfg(…)`; "" is for every target.
     flags: BTreeMap<String, Vec<String>>,
     /// Settings from elsewhere that would change what is built, and are ignored.
@@ -40,6 +42,7 @@ impl Settings {
     pub fn of(project: &Project) -> Result<Settings> {
         let mut settings = Settings {
             rust: project.rust.clone(),
+            module: project.module.clone(),
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),
@@ -190,9 +193,10 @@ impl Settings {
         &self,
         command: &mut Command,
         triple: &str,
-        mut more: Vec<String>,
+        more: Vec<String>,
         inside: bool,
     ) -> Result<()> {
+        let mut more = [needed_flags(triple, &self.module), more].concat();
         command.env_remove("RUSTFLAGS");
         command.env_remove("CARGO_ENCODED_RUSTFLAGS");
         if local() {
@@ -242,6 +246,21 @@ impl Settings {
         }
         Ok(found)
     }
+}
+
+/// What the compiler needs to build the library for a target. python/build_library.py gives it the
+/// same.
+fn needed_flags(triple: &str, module: &str) -> Vec<String> {
+    let flag = if triple.contains("-linux-musl") {
+        // Else cargo builds programs only, and leaves the cdylib out.
+        "target-feature=-crt-static".to_owned()
+    } else if triple.ends_with("-apple-darwin") {
+        // Else it has its path on the machine that built it.
+        format!("link-arg=-Wl,-install_name,@rpath/lib{module}.dylib")
+    } else {
+        return Vec::new();
+    };
+    vec!["-C".to_owned(), flag]
 }
 
 /// Whether a variable of the environment changes what cargo builds. CARGO_TARGET_<T>_LINKER
@@ -315,29 +334,34 @@ fn add_included(path: PathBuf, files: &mut Vec<(PathBuf, Table)>) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ini::Ini;
 
     #[test]
     fn a_target_has_the_flags_of_the_repository() {
         let mut settings = Settings {
             rust: PathBuf::from("."),
+            module: "example".into(),
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),
         };
         let text =
-            "build.rustflags = '-D  warnings'\ntarget.x86_64-apple-darwin.rustflags = ['a b']";
+            "build.rustflags = '-D  warnings'\ntarget.x86_64-apple-darwin.rustflags = ['a b']\n\
+                    target.'cfg(target_vendor = \"apple\")'.rustflags = ['c']";
         settings.add_flags(&toml::from_str(text).unwrap());
-        settings.add_flags(&toml::from_str(include_str!("../../../.cargo/config.toml")).unwrap());
         let flags = |triple| settings.flags_for(triple).unwrap();
-        let setup = Ini::parse(include_str!("../../../../python/setup.cfg")).unwrap();
-        let package = setup.get("options", "packages");
-        let name = &format!("link-arg=-Wl,-install_name,@rpath/lib{package}.dylib");
-        assert_eq!(flags("aarch64-apple-darwin"), ["-C", name]);
-        assert_eq!(flags("x86_64-apple-darwin"), ["a b", "-C", name]);
-        let musl = flags("aarch64-unknown-linux-musl");
-        assert_eq!(musl, ["-C", "target-feature=-crt-static"]);
+        assert_eq!(flags("aarch64-apple-darwin"), ["c"]);
+        assert_eq!(flags("x86_64-apple-darwin"), ["a b", "c"]);
         // Cargo takes these where nothing else is said.
         assert_eq!(flags("x86_64-unknown-linux-gnu"), ["-D", "warnings"]);
+    }
+
+    #[test]
+    fn a_target_has_the_flags_that_it_needs() {
+        let flags = |triple| needed_flags(triple, "m").join(" ");
+        let name = "-C link-arg=-Wl,-install_name,@rpath/libm.dylib";
+        assert_eq!(flags("aarch64-apple-darwin"), name);
+        let musl = flags("armv7-unknown-linux-musleabihf");
+        assert_eq!(musl, "-C target-feature=-crt-static");
+        assert_eq!(flags("x86_64-unknown-linux-gnu"), "");
     }
 }
