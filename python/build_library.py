@@ -2,9 +2,9 @@
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With
-`kind = program` below [build_library] in setup.cfg it is a program instead, which cargo builds and
-a wheel brings as a command. This file also runs on end users' machines, on Python 2.7 and 3.6 to
-the newest.
+`kind = program` below [build_library] in setup.cfg, cargo builds a program instead, which a wheel
+brings as a command. This file also runs on end users' machines, on Python 2.7 and 3.6 to the
+newest.
 
     CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
     CARGO=<path>                  the cargo to call

@@ -79,7 +79,7 @@ class Platform(collections.namedtuple("Platform", "system arch libc version")):
         return arch + "-unknown-linux-" + libc + ("eabihf" if self.arch in ARMS else "")
 
     def runs(self, library):
-        """Whether Python on this platform can load a library, or start a program, for that one."""
+        """Whether a Python on this platform can load a library, or start a program, for that."""
         arches = [self.arch, "universal2"]
         if self.arch in ARMS:
             arches = ARMS[: ARMS.index(self.arch) + 1]

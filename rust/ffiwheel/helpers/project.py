@@ -27,6 +27,10 @@ PACKAGE: str = re.findall(r"\w+", SETTINGS.get("options", "packages"))[0]
 # The crate's folder.
 CRATE = (ROOT / "python" / SETTINGS.get("build_library", "crate", fallback="../rust")).resolve()
 NAME = SETTINGS.get("metadata", "name")  # what an index calls it
+# What a wheel brings, if it is no library: also by the rule of python/sources.py.
+PROGRAM: str | None = None
+if SETTINGS.get("build_library", "kind", fallback="") == "program":
+    PROGRAM = SETTINGS.get("build_library", "program", fallback="") or NAME
 
 
 def git(*words: str) -> str:

@@ -37,6 +37,7 @@ import interpreters
 import process
 import project
 import publish
+import smoke_program
 from process import Failure, Word
 from project import ROOT
 from runners import checks
@@ -176,6 +177,24 @@ def with_uv(
     return from_wheel(rehearsal, python, cargo)
 
 
+def with_uvx(
+    rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
+) -> tuple[str, str]:
+    """Runs the program without installing it."""
+    words: list[Word] = [BIN / "uvx", "--python", python, "--no-cache", "--no-config"]
+    words += ["--default-index", rehearsal.simple, "--from", rehearsal.requirement]
+    env = rehearsal.environment(cargo)
+    printed = process.run(
+        [*words, project.PROGRAM or "", "--version"], cwd=rehearsal.folder, env=env
+    )
+    try:
+        smoke_program.check_version(printed, rehearsal.requirement.split("==")[1])
+    except smoke_program.Wrong as error:
+        raise Failure(f"{project.PROGRAM}: {error}") from None
+    expect(cargo.calls == [], f"cargo was called: {cargo.calls}")
+    return "the wheel " + platform_of(rehearsal.wheel), "ran"
+
+
 def from_sdist(
     rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
 ) -> tuple[str, str]:
@@ -219,6 +238,8 @@ def installations(name: str, version: str) -> Iterator[tuple[str, str | None, In
     yield "pip", None, from_sdist
     if (3, 8) <= number:
         yield "uv", None, with_uv
+        if project.PROGRAM:
+            yield "uv", None, with_uvx
     if number <= (3, 8) and sys.platform == "linux":
         yield "pip", OLDEST_PIP, with_pip
     if name in TOO_OLD_PIP and sys.platform == "linux":
@@ -284,15 +305,17 @@ def check_uploads(rehearsal: Rehearsal, paths: Sequence[Path]) -> None:
     env = rehearsal.environment(interpreters.Cargo(rehearsal.folder / "none"))
     for path in wheels:
         folder = rehearsal.folder / "downloaded"
-        platform_tag = platform_of(path).split(".")[-1]
-        words = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder)]
-        words += ["--platform", platform_tag, "--index-url", rehearsal.simple]
-        pip = [sys.executable, "-m", "pip", "download", *words, rehearsal.requirement]
-        process.run(pip, env=env)
-        (found,) = folder.iterdir()
-        same = found.name == path.name and found.read_bytes() == path.read_bytes()
-        expect(same, f"for {platform_tag} pip chose {found.name}")
-        found.unlink()
+        # The last tags of each libc that it is for.
+        tags = platform_of(path).split(".")
+        for platform_tag in {tag.split("_")[0][:4]: tag for tag in tags}.values():
+            words = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder)]
+            words += ["--platform", platform_tag, "--index-url", rehearsal.simple]
+            pip = [sys.executable, "-m", "pip", "download", *words, rehearsal.requirement]
+            process.run(pip, env=env)
+            (found,) = folder.iterdir()
+            same = found.name == path.name and found.read_bytes() == path.read_bytes()
+            expect(same, f"for {platform_tag} pip chose {found.name}")
+            found.unlink()
     print(f"pip chooses each of {len(wheels)} wheels for its platform")
 
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use pep440_rs::Version;
 use toml::{Table, Value};
 
@@ -44,6 +44,8 @@ pub struct Project {
     /// The crate's library: the stem of the file that cargo builds and of the header, and the
     /// prefix of C symbols.
     pub library: String,
+    /// The program that a wheel brings; None for a project of a library.
+    pub program: Option<String>,
     pub settings: Ini,
     epoch: OnceLock<u64>,
     _lock: File,
@@ -66,6 +68,7 @@ impl Project {
         let settings = Ini::parse(&read(&root.join(SETTINGS))?)
             .with_context(|| format!("cannot read {SETTINGS}"))?;
         let (distribution, module) = names(&settings)?;
+        let program = program(&settings, &distribution)?;
         let place = place_of_crate(settings.get("build_library", "crate"))?;
         let Crate {
             rust,
@@ -99,6 +102,7 @@ impl Project {
             distribution,
             module,
             library,
+            program,
             settings,
             epoch: OnceLock::new(),
             _lock: lock,
@@ -176,6 +180,17 @@ impl Project {
              cannot run: {instead}"
         );
         Ok(())
+    }
+
+    /// Fails for a verb that knows only libraries.
+    pub fn ensure_library(&self, verb: &str) -> Result<()> {
+        match &self.program {
+            None => Ok(()),
+            Some(program) => bail!(
+                "`make {verb}` is for a library, and this project's wheels bring the program \
+                 {program}"
+            ),
+        }
     }
 
     /// Fails if a verb would overwrite a file that is not generated. The first line of a
@@ -481,6 +496,22 @@ fn names(settings: &Ini) -> Result<(String, String)> {
         "{SETTINGS} names no package: write `packages = <name>` below [options]"
     );
     Ok((distribution.to_owned(), module.to_owned()))
+}
+
+/// The program, by the rule of python/sources.py.
+fn program(settings: &Ini, distribution: &str) -> Result<Option<String>> {
+    let name = match settings.get("build_library", "program") {
+        "" => distribution,
+        name => name,
+    };
+    match settings.get("build_library", "kind") {
+        "" | "library" => Ok(None),
+        "program" => Ok(Some(name.to_owned())),
+        kind => bail!(
+            "{SETTINGS} has the kind {kind} below [build_library]: write `kind = program` for a \
+             wheel with a program, or leave it out for a library"
+        ),
+    }
 }
 
 /// Whether there is a folder below HOME that zig and cargo-zigbuild can keep files in.

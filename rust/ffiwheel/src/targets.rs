@@ -31,6 +31,9 @@ pub struct Target {
     pub native: Vec<String>,
     /// The file in helpers/runners/ that runs the wheel elsewhere, and its arguments.
     pub runner: Option<String>,
+    /// What the row for glibc was called that became part of this one: see [`for_programs`].
+    #[serde(skip)]
+    also: Vec<String>,
 }
 
 /// A GitHub-hosted runner.
@@ -130,9 +133,18 @@ impl Target {
         (self.system() != System::Windows).then_some(Floor(floor.0, floor.1))
     }
 
-    /// The tag without its version: manylinux_x86_64, macosx_arm64, win32.
+    /// Whether one file serves the systems with glibc and those with musl.
+    pub fn is_for_any_libc(&self) -> bool {
+        !self.also.is_empty()
+    }
+
+    /// The tag without its version: manylinux_x86_64, macosx_arm64, win32; linux_x86_64 for any
+    /// libc.
     pub fn short_name(&self) -> String {
-        let system = self.tag().split('_').next().unwrap_or_default();
+        let system = match self.is_for_any_libc() {
+            true => "linux",
+            false => self.tag().split('_').next().unwrap_or_default(),
+        };
         match self.machine() {
             "" => system.to_owned(),
             machine => format!("{system}_{machine}"),
@@ -151,7 +163,9 @@ impl Target {
     }
 
     pub fn is_called(&self, name: &str) -> bool {
-        self.triple == name || self.short_name() == name || self.tags.iter().any(|tag| tag == name)
+        self.triple == name
+            || self.short_name() == name
+            || self.tags.iter().chain(&self.also).any(|it| it == name)
     }
 
     /// Whether a machine of that triple can run the library without emulation.
@@ -161,12 +175,22 @@ impl Target {
             Some((architecture, _)) => format!("{architecture}-pc-windows"),
             None => triple.to_owned(),
         };
-        machine(&self.triple) == machine(host) || self.slices.iter().any(|slice| slice == host)
+        let mut others = self.slices.iter().chain(&self.also);
+        machine(&self.triple) == machine(host) || others.any(|other| other == host)
     }
 
     pub fn wheel_name(&self, project: &Project) -> String {
         let stem = project.file_stem();
         format!("{stem}-py2.py3-none-{}.whl", self.tags.join("."))
+    }
+
+    /// The file name of the program, or of the library by that stem.
+    pub fn file_name(&self, program: Option<&str>, stem: &str) -> String {
+        match (program, self.system()) {
+            (None, _) => self.library_name(stem),
+            (Some(program), System::Windows) => format!("{program}.exe"),
+            (Some(program), _) => program.to_owned(),
+        }
     }
 
     pub fn library_name(&self, stem: &str) -> String {
@@ -190,14 +214,15 @@ pub fn runners(project: &Project) -> Result<Vec<Runner>> {
 /// The tool's table, with what the project's adds and replaces.
 fn table(project: &Project) -> Result<Table> {
     let path = project.root.join("ci/targets.toml");
+    let of_program = project.program.is_some();
     match path.exists() {
-        true => parse(&read(&path)?).with_context(|| format!("{}", path.display())),
-        false => parse(""),
+        true => parse(&read(&path)?, of_program).with_context(|| format!("{}", path.display())),
+        false => parse("", of_program),
     }
 }
 
 /// The tool's table, changed by the text of a project's.
-fn parse(text: &str) -> Result<Table> {
+fn parse(text: &str, of_program: bool) -> Result<Table> {
     let own: Table = toml::from_str(text)?;
     check_names(&own.target)?;
     let mut table: Table = toml::from_str(data::TARGETS)?;
@@ -216,11 +241,50 @@ fn parse(text: &str) -> Result<Table> {
             None => table.github.push(runner),
         }
     }
+    if of_program {
+        table.target = for_programs(table.target);
+    }
     if !own.only.is_empty() {
         table.target = select(&table.target, &own.only, "").context("only")?;
     }
     check_references(&table)?;
     Ok(table)
+}
+
+/// The rows of a program. Linked statically with musl, it runs whatever libc a system has: the rows
+/// for glibc and for musl of one machine become one, which all their names select.
+fn for_programs(rows: Vec<Target>) -> Vec<Target> {
+    let (mut of_musl, others): (Vec<Target>, Vec<Target>) = rows
+        .into_iter()
+        .partition(|row| row.system() == System::Musllinux);
+    let mut merged = Vec::new();
+    for mut row in others {
+        let same = |musl: &Target| musl.machine() == row.machine();
+        let place = match row.system() {
+            System::Manylinux => of_musl.iter().position(same),
+            _ => None,
+        };
+        if let Some(place) = place {
+            let musl = of_musl.remove(place);
+            row.also = vec![row.short_name(), musl.short_name(), row.triple];
+            row.tags.extend(musl.tags);
+            row.triple = musl.triple;
+            row.zig_glibc = None;
+            row.runner = match (&row.runner, &musl.runner) {
+                (Some(one), Some(other)) if one.replace("debian ", "musl ") == *other => {
+                    Some(one.replace("debian ", "linux "))
+                }
+                _ => row.runner,
+            };
+        }
+        merged.push(row);
+    }
+    merged.extend(of_musl);
+    for row in &mut merged {
+        // Neither an old libc nor a Python's image is needed.
+        (row.ci, row.image) = (None, None);
+    }
+    merged
 }
 
 fn check_names(rows: &[Target]) -> Result<()> {
@@ -286,7 +350,10 @@ pub fn select(table: &[Target], words: &[String], host: &str) -> Result<Vec<Targ
         let mut found = false;
         for (target, selected) in table.iter().zip(&mut selected) {
             let wanted = match group {
-                Some((_, systems)) => systems.contains(&target.system()),
+                Some((_, systems)) => {
+                    let glibc = target.is_for_any_libc() && systems.contains(&System::Manylinux);
+                    glibc || systems.contains(&target.system())
+                }
                 None if name == "host" => target.slices.is_empty() && target.is_native(host),
                 None => target.is_called(name),
             };
@@ -338,11 +405,11 @@ mod tests {
     use super::*;
 
     fn table() -> Vec<Target> {
-        parse("").unwrap().target
+        parse("", false).unwrap().target
     }
 
     fn triples(own: &str) -> Vec<String> {
-        let rows = parse(own).unwrap().target;
+        let rows = parse(own, false).unwrap().target;
         rows.into_iter().map(|row| row.triple).collect()
     }
 
@@ -353,7 +420,7 @@ mod tests {
         let added = "[[target]]\ntriple = 'sparc-x'\ntags = ['manylinux_2_17_sparc']\n";
         assert_eq!(triples(added), [&brought[..], &["sparc-x".into()]].concat());
 
-        let replaced = parse("[[target]]\ntriple = 'i586'\ntags = ['win32']").unwrap();
+        let replaced = parse("[[target]]\ntriple = 'i586'\ntags = ['win32']", false).unwrap();
         let place = brought
             .iter()
             .position(|triple| triple.starts_with("i686-pc-"));
@@ -362,9 +429,9 @@ mod tests {
         assert_eq!(replaced.target.len(), brought.len());
 
         let runner = "name = 'ubuntu-24.04'\nhost = 'h'\npythons = '3.9'";
-        let changed = parse(&format!("[[github]]\n{runner}")).unwrap();
+        let changed = parse(&format!("[[github]]\n{runner}"), false).unwrap();
         assert_eq!(changed.github[0].host, "h");
-        assert_eq!(changed.github.len(), parse("").unwrap().github.len());
+        assert_eq!(changed.github.len(), parse("", false).unwrap().github.len());
 
         assert_eq!(
             triples(&format!("only = ['manylinux_sparc', 'win32']\n{added}")),
@@ -378,6 +445,42 @@ mod tests {
             .into_iter()
             .map(|target| target.short_name())
             .collect())
+    }
+
+    #[test]
+    fn a_programs_rows_for_glibc_and_musl_are_one() {
+        let select = |own: &str, words: &[&str]| -> Vec<String> {
+            let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
+            let table = parse(own, true).unwrap().target;
+            let rows = select(&table, &words, "x86_64-unknown-linux-gnu").unwrap();
+            rows.iter().map(Target::short_name).collect()
+        };
+        for name in [
+            "host",
+            "linux_x86_64",
+            "manylinux_x86_64",
+            "musllinux_x86_64",
+            "x86_64-unknown-linux-gnu",
+            "x86_64-unknown-linux-musl",
+            "manylinux2014_x86_64",
+        ] {
+            assert_eq!(select("", &[name]), ["linux_x86_64"], "{name}");
+            let only = format!("only = ['{name}']");
+            assert!(name == "host" || select(&only, &["all"]) == ["linux_x86_64"]);
+        }
+        assert_eq!(select("", &["manylinux"]), select("", &["musllinux"]));
+        let rows = parse("", true).unwrap().target;
+        assert_eq!(rows.len(), table().len() - select("", &["musllinux"]).len());
+        let row = &rows[0];
+        assert_eq!(row.triple, "x86_64-unknown-linux-musl");
+        assert_eq!(
+            row.tags.join("."),
+            "manylinux2014_x86_64.manylinux_2_17_x86_64.musllinux_1_2_x86_64"
+        );
+        assert_eq!(row.runner.as_deref(), Some("linux amd64"));
+        let tags = "manylinux_2_17_sparc";
+        let own = format!("[[target]]\ntriple = 'sparc-x'\ntags = ['{tags}']\n");
+        assert_eq!(select(&own, &[tags]), ["manylinux_sparc"]);
     }
 
     #[test]
@@ -464,7 +567,7 @@ mod tests {
                 "two rows are called win32",
             ),
         ] {
-            let error = parse(&format!("[[target]]\n{row}\n")).err().unwrap();
+            let error = parse(&format!("[[target]]\n{row}\n"), false).err().unwrap();
             assert!(format!("{error:#}").contains(reason), "{error:#}");
         }
     }

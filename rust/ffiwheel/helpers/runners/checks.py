@@ -1,24 +1,28 @@
 """What runners do with a wheel: install it and run the smoke tests, or link a program with its
-library. What an author may add to them is in scripts/ and in the tests/ of the crate."""
+library, or run the program in it. What an author may add to them is in scripts/ and in the tests/
+of the crate."""
 
 import re
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
+import smoke_program
 from process import TIME_LIMIT, Failure, Word, environment, run
-from project import CRATE, PACKAGE, ROOT
+from project import CRATE, NAME, PACKAGE, PROGRAM, ROOT
 
 # What every package must pass, and what its author wrote, where there is one.
-GATE = Path(__file__).parents[1] / "smoke_gate.py"
+GATE: list[Word] = [Path(__file__).parents[1] / "smoke_gate.py"]
+if PROGRAM:
+    GATE = [Path(smoke_program.__file__), NAME, PROGRAM]
 SMOKE = ROOT / "scripts/smoke.py"
 RAN = re.compile(rf"^{PACKAGE} \S+ runs on (.+?)\r?$", re.MULTILINE)  # which the first prints
 
 # A C program that calls the library's functions, if its author wrote one.
-PROGRAM = CRATE / "tests/program.c"
-PROGRAM_NAME = f"{PROGRAM.relative_to(ROOT)}" if PROGRAM.is_file() else "a C program"
+C_PROGRAM = CRATE / "tests/program.c"
+C_PROGRAM_NAME = f"{C_PROGRAM.relative_to(ROOT)}" if C_PROGRAM.is_file() else "a C program"
 INCLUDE = CRATE / "include"
 # The program for any other library. `volatile`: a compiler knows that a function has an address,
 # and would leave the table out, so that no function had to be found.
@@ -69,13 +73,13 @@ def smoke(python: Path, *, env: Mapping[str, str], cwd: Path | None = None) -> s
     printed = "".join(run([python, *words], cwd=cwd, env=env) for words in smoke_tests())
     found = RAN.search(printed)
     if not found:
-        raise Failure(f"{GATE.name} did not say what it ran on:\n{printed}")
+        raise Failure(f"{GATE[0]} did not say what it ran on:\n{printed}")
     return found.group(1)
 
 
 def smoke_tests() -> list[list[Word]]:
     """The smoke tests that there are: each a file with its arguments."""
-    tests: list[list[Word]] = [[GATE, PACKAGE]]
+    tests: list[list[Word]] = [[*GATE, PACKAGE]]
     if SMOKE.is_file():
         tests.append([SMOKE])
     return tests
@@ -86,10 +90,36 @@ def check_installed(wheel: Path, folder: Word) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             path = Path(folder, name)
+            if ".data/scripts/" in name:
+                path = script(Path(folder), path.name)
             if path.name == "RECORD" or name.endswith("/"):
                 continue
             if not path.is_file() or path.read_bytes() != archive.read(name):
                 raise Failure(f"pip did not install {wheel}: {name} is not the one in it")
+
+
+def script(packages: Path, name: str) -> Path:
+    """Where a script is that was installed with what is in a folder of packages: beside that, or
+    in the environment that has it."""
+    above = [packages, *packages.parents[:3]]
+    places = [folder / scripts / name for folder in above for scripts in ("bin", "Scripts")]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def run_alone(start: Callable[[Path], str], wheel: Path, folder: Path) -> None:
+    """Runs the program of a wheel without a Python, unpacked into a folder. `start` runs it with
+    --version, and returns what it printed."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        found = [name for name in names if ".data/scripts/" in name]
+        if len(found) != 1:
+            raise Failure(f"{wheel}: it has {len(found)} programs, not one")
+        program = Path(archive.extract(found[0], folder))
+    program.chmod(0o755)
+    try:
+        smoke_program.check_version(start(program), wheel.name.split("-")[1])
+    except smoke_program.Wrong as error:
+        raise Failure(f"{PROGRAM}: {error}") from None
 
 
 def unpack(wheel: Path, folder: Path) -> Path:
@@ -124,8 +154,8 @@ def functions(prefix: str) -> list[str]:
 
 def program_source(library: Path, folder: Path) -> Path:
     """The C program to link with a library: its author's, or one made in a folder."""
-    if PROGRAM.is_file():
-        return PROGRAM
+    if C_PROGRAM.is_file():
+        return C_PROGRAM
     prefix = constant(library, "PREFIX")
     gate = bool(constant(library, "ABI"))
     source = folder / "every_function.c"

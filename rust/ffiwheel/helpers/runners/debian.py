@@ -15,6 +15,7 @@ from pathlib import Path
 import process
 import roots
 from process import Word
+from project import PROGRAM
 from roots import Skip
 from runners import checks, protocol
 
@@ -108,6 +109,7 @@ def run_python(
         folder = Path(temporary)
         python, installed = folder / "python", folder / "installed"
         emulator = roots.emulator(architecture)
+        by_path = list(map(str, emulator))
         if emulator:
             by = emulator[0].name.removesuffix("-static")
             # For pip, sys.executable is no script: it looks for the platform in there.
@@ -127,6 +129,12 @@ def run_python(
         # The first start of a pip compiles it.
         checks.install(command, wheel, *options, cwd=folder, env=environment, timeout=600)
         checks.check_installed(wheel, installed)
+        if PROGRAM and emulator:
+            # The kernel starts it, which an emulated Python asks to.
+            program = checks.script(installed, PROGRAM)
+            foreign = program.rename(program.with_name(f"{PROGRAM}.{architecture}"))
+            program.write_text(f'#!/bin/sh\nexec {shlex.join([*by_path, str(foreign)])} "$@"\n')
+            program.chmod(0o755)
 
         environment["PYTHONPATH"] = str(installed)
         name = checks.smoke(python, cwd=folder, env=environment)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import smoke_gate
 from process import Failure
-from project import ROOT
+from project import PROGRAM, ROOT
 from roots import Skip
 from runners import checks, protocol
 
@@ -87,6 +87,8 @@ def check_gate(library: Library, cffi: dict[str, Any]) -> None:
 
 def main(path: str) -> int:
     wheel = Path(path)
+    if PROGRAM:
+        raise Skip(f"{PROGRAM}: only its own system runs a program for macOS or ARM64 Windows")
     try:
         from runners.machine import MacOS, Windows
     except ImportError as error:

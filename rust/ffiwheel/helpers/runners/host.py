@@ -1,7 +1,7 @@
 """Runs a wheel for this machine: `host WHEEL`.
 
 In a fresh environment of each Python of the machine, pip installs the wheel, and cffi from
-PyPI; then the smoke tests run.
+PyPI; then the smoke tests run. What is for musl, too, runs there as well.
 """
 
 import tempfile
@@ -10,7 +10,8 @@ from pathlib import Path
 import interpreters
 import process
 from process import Failure, Word
-from runners import checks, protocol
+from roots import Skip
+from runners import checks, musl, protocol
 
 
 def run_in(wheel: Path, path: Path, version: str, folder: Path) -> None:
@@ -41,4 +42,9 @@ def main(path: str) -> int:
             protocol.skipped(f"Python {name}: this machine has none")
     if not any(name.endswith("t") for name in found):
         protocol.skipped("free-threaded CPython: this machine has none")
+    if "musllinux" in wheel.name and wheel.stem.endswith("x86_64"):
+        try:
+            return len(found) + musl.main("amd64", path)
+        except Skip as skip:
+            protocol.skipped(str(skip))
     return len(found)

@@ -1,6 +1,7 @@
 """Runs a musllinux wheel: `musl ARCHITECTURE WHEEL`, by Debian's name of the architecture.
 
-musl itself, from Debian, loads the C program of checks.py. On amd64 a CPython
+musl itself, from Debian, loads the C program of checks.py. A program that is linked with musl runs
+without. On amd64 a CPython
 that is linked with that musl installs the wheel by pip, which chooses it by its tag among
 all that lie in its folder, and runs the smoke tests. Nobody packs such a Python: it is built,
 once, when the environment has SLOW=1.
@@ -20,6 +21,7 @@ import ziglang
 import process
 import roots
 from process import Failure, Word
+from project import PROGRAM
 from roots import Skip
 from runners import checks, protocol
 
@@ -79,7 +81,7 @@ def run_program(
     printed = process.run([*command, *path, program], env=process.environment())
     checks.check_program(printed, library)
     by = [f"musl {musl}", *(word.name.removesuffix("-static") for word in command[:-1])]
-    protocol.report(protocol.FUNCTIONS_ONLY, f"{checks.PROGRAM_NAME} ({', '.join(by)})")
+    protocol.report(protocol.FUNCTIONS_ONLY, f"{checks.C_PROGRAM_NAME} ({', '.join(by)})")
 
 
 def build_python(folder: Path, loader: Path) -> None:
@@ -176,11 +178,23 @@ def main(architecture: str, path: str) -> int:
     if architecture not in TARGETS:
         raise Skip(f"{architecture}: musl.py knows {', '.join(TARGETS)}")
     emulator = roots.emulator(architecture)
-    loader = find_loader(architecture)
-    musl = musl_version([*emulator, loader])
     with tempfile.TemporaryDirectory(prefix="musl-") as temporary:
         folder = Path(temporary)
-        run_program(architecture, musl, [*emulator, loader], wheel, folder)
+        if PROGRAM:
+            env = process.environment()
+            checks.run_alone(
+                lambda program: process.run([*emulator, program, "--version"], env=env),
+                wheel,
+                folder,
+            )
+            by = [word.name.removesuffix("-static") for word in emulator] or ["without libc"]
+            protocol.report(protocol.PROGRAM_ONLY, f"{PROGRAM} ({', '.join(by)})")
+            if architecture != "amd64":
+                return 1
+        loader = find_loader(architecture)
+        musl = musl_version([*emulator, loader])
+        if not PROGRAM:
+            run_program(architecture, musl, [*emulator, loader], wheel, folder)
         if architecture != "amd64":
             return 1
         try:

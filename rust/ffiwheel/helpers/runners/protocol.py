@@ -18,8 +18,10 @@ from roots import Skip
 INSTALLED = "installed"
 # There was no Python: a program or an emulator called the library's functions.
 FUNCTIONS_ONLY = "functions only"
+# There was no Python: the program ran by itself.
+PROGRAM_ONLY = "program only"
 # How far a wheel got, best first. These and the exit code stand in src/verbs/smoke.rs, too.
-LEVELS = (INSTALLED, FUNCTIONS_ONLY)
+LEVELS = (INSTALLED, FUNCTIONS_ONLY, PROGRAM_ONLY)
 NOTHING_RAN = 77  # the exit code where the machine lacks what the runner needs
 
 

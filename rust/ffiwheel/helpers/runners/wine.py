@@ -23,6 +23,7 @@ from typing import NamedTuple
 import process
 import roots
 from process import Failure
+from project import PROGRAM
 from roots import Skip
 from runners import checks, protocol
 
@@ -306,6 +307,12 @@ def main(platform: str, path: str) -> int:
             for found in pythons:
                 protocol.report(protocol.INSTALLED, f"{found} ({release})")
             return len(pythons)
+        if PROGRAM:
+            checks.run_alone(
+                lambda program: windows(str(program), "--version", cwd=folder), wheel, folder
+            )
+            protocol.report(protocol.PROGRAM_ONLY, f"{PROGRAM} ({release}, 32-bit)")
+            return 1
         run_program(wheel, windows, folder)
-        protocol.report(protocol.FUNCTIONS_ONLY, f"{checks.PROGRAM_NAME} ({release}, 32-bit)")
+        protocol.report(protocol.FUNCTIONS_ONLY, f"{checks.C_PROGRAM_NAME} ({release}, 32-bit)")
         return 1

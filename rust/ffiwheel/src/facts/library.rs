@@ -54,6 +54,8 @@ pub enum Exposure {
     ExecutableData,
     LowEntropy,
     Unsigned,
+    /// A program of Linux or macOS that is always loaded at one address.
+    FixedProgram,
     /// Why the code signature is not valid.
     BadSignature(String),
 }

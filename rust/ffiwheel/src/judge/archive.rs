@@ -73,6 +73,13 @@ impl Judge<'_> {
                     self.add(&rules::Z107, name, format!("its mode is {mode:04o}"));
                 }
             }
+            let is_script = member.name.split_once('/').is_some_and(|(data, rest)| {
+                data.ends_with(".data") && rest.starts_with("scripts/")
+            });
+            if is_script && member.kind == Kind::File && member.mode.is_some_and(|it| it != 0o755) {
+                let text = "it is a command, and not executable for all";
+                self.add(&rules::P902, name, text);
+            }
             let [year, month, day, hour, minute, second] = member.modified;
             let exists = (1..=12).contains(&month)
                 && (1..=31).contains(&day)

@@ -12,6 +12,8 @@ pub struct Context {
     pub distribution: String,
     /// The Python package, and the stem of the library in it.
     pub module: String,
+    /// The program that a wheel brings; None for a project of a library.
+    pub program: Option<String>,
     /// What the library's symbols and markers begin with.
     pub prefix: String,
     pub version: String,

@@ -58,7 +58,7 @@ impl Judge<'_> {
                 };
                 self.add(of_exposure(exposure), member, message);
             }
-            if self.own && !grafted {
+            if self.own && !grafted && self.context.program.is_none() {
                 self.abi(slice, &of, member);
             }
         }
@@ -108,6 +108,7 @@ fn of_exposure(exposure: &Exposure) -> &'static Rule {
         Exposure::LowEntropy => &rules::H508,
         Exposure::Unsigned => &rules::H509,
         Exposure::BadSignature(_) => &rules::H510,
+        Exposure::FixedProgram => &rules::H512,
     }
 }
 
@@ -123,6 +124,7 @@ fn lack(exposure: &Exposure) -> &'static str {
         Exposure::LowEntropy => "it lacks HIGH_ENTROPY_VA",
         Exposure::Unsigned => "it is not signed",
         Exposure::BadSignature(_) => "its signature is not valid",
+        Exposure::FixedProgram => "it is not position-independent",
     }
 }
 

@@ -278,6 +278,17 @@ rules! {
         "it reveals the names of users and machines, and the same sources do not give the same bytes",
         "compile with --remap-path-prefix (cargo: trim-paths), or -ffile-prefix-map", REPRODUCIBLE;
 
+    H512 Advice: "a program for Linux or macOS can be loaded anywhere (PIE)",
+        "a fixed address tells an attacker where everything is",
+        "link with -pie, or -static-pie for a static program", OPENSSF;
+
+    P901 Own: "a project with `kind = program` has one program in a wheel, among its scripts, and no library",
+        "without it nothing works; a second one is a leftover",
+        "run `make clean`, then `make wheels`", HERE;
+    P902 Advice: "a program or script in .data/scripts has the mode 0755",
+        "pip makes executable only what is so in the archive: the command could not be started",
+        "set the mode before packing", WHEEL;
+
     A601 Own: "every function of the C header is exported",
         "the first call of it fails",
         "run `make header`, and build again", HERE;

@@ -154,6 +154,10 @@ impl Judge<'_> {
         members: &[Member],
         contents: &Contents,
     ) {
+        if let Some(program) = &self.context.program {
+            self.own_program(program, contents);
+            return self.own_files(members, contents);
+        }
         let module = &self.context.module;
         let row = name.and_then(|name| {
             let mut rows = self.context.rows.iter();
@@ -185,6 +189,29 @@ impl Judge<'_> {
         self.own_files(members, contents);
         if has_library {
             self.own_abi(contents);
+        }
+    }
+
+    /// That the program is there, alone.
+    fn own_program(&mut self, program: &str, contents: &Contents) {
+        let Context {
+            distribution,
+            version,
+            ..
+        } = self.context;
+        let stem = format!("{}-{version}", name::in_files(distribution));
+        let place = format!("{stem}.data/scripts/{program}");
+        let is_place = |name: &str| name.strip_suffix(".exe").unwrap_or(name) == place;
+        let unreadable = contents.unreadable.iter();
+        let mut there = contents.natives.iter().chain(unreadable);
+        if !there.any(|name| is_place(name)) {
+            self.add(&rules::P901, None, format!("it has no {place}"));
+        }
+        for other in &contents.natives {
+            if !is_place(other) || contents.libraries.contains(other) {
+                let text = format!("the program {program} is expected, among the scripts, alone");
+                self.add(&rules::P901, Some(other), text);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! One library for one target.
+//! One library, or program, for one target.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,6 +35,13 @@ pub struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub fn new(project: &'a Project, backend: Option<Backend>) -> Result<Builder<'a>> {
+        if let (Some(program), Some(backend)) = (&project.program, backend) {
+            ensure!(
+                matches!(backend, Backend::Cargo | Backend::Zig),
+                "{backend:?} builds libraries, in images with an old libc, which the program \
+                 {program} does not need: leave BACKEND out"
+            );
+        }
         let settings = Settings::of(project)?;
         settings.check()?;
         Ok(Builder {
@@ -152,7 +159,9 @@ impl<'a> Builder<'a> {
         }
         let library = artefact(project, plan, folder)?;
         check(target, &library)?;
-        layout::check(project, target, &library, folder)?;
+        if project.program.is_none() {
+            layout::check(project, target, &library, folder)?;
+        }
         Ok(library)
     }
 
@@ -169,7 +178,8 @@ impl<'a> Builder<'a> {
                 .add(fs::read(library)?)
                 .map_err(|error| anyhow::anyhow!("{error}"))?;
         }
-        let path = folder.join(target.library_name(&self.project.library));
+        let program = self.project.program.as_deref();
+        let path = folder.join(target.file_name(program, &self.project.library));
         let mut contents = Vec::new();
         writer
             .write_to(&mut contents)
@@ -190,7 +200,8 @@ pub fn no_image(target: &Target) -> String {
 /// Whether the library needs no more than its tag allows. The rest is audited in the finished
 /// wheel.
 fn check(target: &Target, path: &Path) -> Result<()> {
-    let platforms: Vec<_> = platform::platform(target.tag()).into_iter().collect();
+    let tags = target.tags.iter();
+    let platforms: Vec<_> = tags.filter_map(|tag| platform::platform(tag)).collect();
     let place = Place {
         platforms: &platforms,
         python2: true,
@@ -262,6 +273,7 @@ struct Message {
     manifest_path: PathBuf,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    executable: Option<PathBuf>,
 }
 
 /// Runs cargo by a plan, and reads from its messages where the library is.
@@ -275,7 +287,11 @@ fn artefact(project: &Project, mut plan: Plan, folder: &Path) -> Result<PathBuf>
         // The linker writes it into a DLL. The library depends on its sources alone, whatever
         // commit they are in: cargo does not build it again for another date.
         .env("SOURCE_DATE_EPOCH", project::ZIP_EPOCH.to_string())
-        .args(["--lib", "--locked", "--target-dir"])
+        .args(match &project.program {
+            Some(program) => vec!["--bin", program],
+            None => vec!["--lib"],
+        })
+        .args(["--locked", "--target-dir"])
         .arg(&plan.made)
         .args(["--message-format", "json-render-diagnostics"]);
     if !plan.flags.is_empty() {
@@ -289,22 +305,26 @@ fn artefact(project: &Project, mut plan: Plan, folder: &Path) -> Result<PathBuf>
             .with_context(|| format!("cannot read cargo's message {line}"))?;
         if message.reason == "compiler-artifact" && plan.outside(message.manifest_path) == manifest
         {
-            library = message
-                .filenames
+            let made = match project.program {
+                Some(_) => Vec::from_iter(message.executable),
+                None => message.filenames,
+            };
+            library = made
                 .into_iter()
                 .map(|file| plan.outside(file))
                 .find(|file| {
                     let extension = file.extension().unwrap_or_default();
-                    ["so", "dylib", "dll"]
-                        .iter()
-                        .any(|known| extension == *known)
-                });
+                    let mut known = ["so", "dylib", "dll"].iter();
+                    project.program.is_some() || known.any(|known| extension == *known)
+                })
+                .or(library);
         }
     }
-    library.with_context(|| {
-        format!(
-            "cargo built no dynamic library: {} needs `crate-type = [\"cdylib\"]`",
-            project.relative(&manifest)
-        )
+    let manifest = project.relative(&manifest);
+    library.with_context(|| match &project.program {
+        Some(program) => format!("cargo built no program {program}: {manifest} needs a [[bin]]"),
+        None => {
+            format!("cargo built no dynamic library: {manifest} needs `crate-type = [\"cdylib\"]`")
+        }
     })
 }

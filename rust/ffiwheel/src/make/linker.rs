@@ -84,7 +84,9 @@ pub fn plan(
         Backend::Docker => docker(project, target, &image.context("no image")?, folder)?,
         Backend::Cross => cross(project, target, toolchain, folder)?,
     };
-    if target.system() == System::Musllinux {
+    if project.program.is_some() {
+        plan.rustflags.extend(static_libc(target));
+    } else if target.system() == System::Musllinux {
         plan.rustflags.push(static_unwinder(&plan)?);
     }
     Ok(plan)
@@ -106,6 +108,15 @@ fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
         plan.triple = format!("{}.{glibc}", target.triple);
     }
     plan.flags = match target.system() {
+        // zig brings what rustc would: musl, and the unwinder. rustc's word for a static program
+        // that can be loaded anywhere is none of zig's.
+        System::Musllinux if project.program.is_some() => {
+            plan.rustflags.extend(static_libc(target));
+            ["-Clink-self-contained=no", "-Clink-arg=-pie"]
+                .map(String::from)
+                .into()
+        }
+        System::Windows if project.program.is_some() => Vec::new(),
         System::Windows => vec![format!("-Clink-arg={}", exports(project, target, folder)?)],
         System::Manylinux => unwinder::flags(project, target, folder)?,
         System::Musllinux | System::Macos => Vec::new(),
@@ -115,6 +126,12 @@ fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
         _ => "rustc",
     });
     Ok(plan)
+}
+
+/// The flags that make a program for musl static, whatever Rust's default is.
+fn static_libc(target: &Target) -> Option<String> {
+    let of_musl = target.system() == System::Musllinux;
+    of_musl.then(|| "-Ctarget-feature=+crt-static".to_owned())
 }
 
 fn docker(project: &Project, target: &Target, image: &Image, folder: &Path) -> Result<Plan> {

@@ -11,6 +11,7 @@ use crate::targets::{System, Target};
 
 mod linux;
 mod macos;
+mod program;
 mod windows;
 
 /// The repaired wheel, in a folder of its own below `folder`.
@@ -22,6 +23,10 @@ pub fn repair(
     log: &Path,
 ) -> Result<PathBuf> {
     let repaired = folder.join("repaired");
+    if project.program.is_some() {
+        program::repair(project, target, packed, &repaired, log)?;
+        return wheel_of(project, target, &repaired);
+    }
     match target.system() {
         System::Manylinux | System::Musllinux => {
             linux::repair(project, target, packed, &repaired, log)?
@@ -33,7 +38,10 @@ pub fn repair(
 }
 
 /// The programs of `.venv` that a repair needs.
-pub fn tools(system: System) -> &'static [&'static str] {
+pub fn tools(project: &Project, system: System) -> &'static [&'static str] {
+    if project.program.is_some() {
+        return program::TOOLS;
+    }
     match system {
         System::Manylinux | System::Musllinux => linux::TOOLS,
         System::Macos => macos::TOOLS,

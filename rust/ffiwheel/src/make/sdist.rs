@@ -14,7 +14,8 @@ use crate::run::{self, run_to};
 pub fn pack(project: &Project, folder: &Path) -> Result<PathBuf> {
     let ffi = project.package().join("_ffi.py");
     ensure!(
-        read(&ffi)?.contains(&format!("VERSION = '{}'", project.version)),
+        project.program.is_some()
+            || read(&ffi)?.contains(&format!("VERSION = '{}'", project.version)),
         "{} is stale: {} says version {}; run `make header`",
         project.relative(&ffi),
         project.relative(&project.manifest()),

@@ -260,7 +260,14 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
             .env("PYTHONPATH", &installed);
         Ok(command)
     };
-    let mut gate = test(&project.helper_path("smoke_gate")?)?;
+    let mut gate = match &project.program {
+        None => test(&project.helper_path("smoke_gate")?)?,
+        Some(program) => {
+            let mut gate = test(&project.helper_path("smoke_program")?)?;
+            gate.args([&project.distribution, program]);
+            gate
+        }
+    };
     run::run_to(gate.arg(&project.module), log, Some(&out))?;
     if let Some(smoke) = project.smoke_test() {
         run::run(&mut test(&smoke)?, log)?;
@@ -269,7 +276,7 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
     let (_, python) = said
         .trim()
         .rsplit_once(" runs on ")
-        .with_context(|| format!("unexpected output of smoke_gate.py: {said:?}"))?;
+        .with_context(|| format!("unexpected output of the smoke test: {said:?}"))?;
     Ok(python.to_owned())
 }
 

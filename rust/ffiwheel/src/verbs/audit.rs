@@ -54,7 +54,8 @@ pub fn context(project: &Project) -> Result<Context> {
     let mut sources = BTreeMap::new();
     for (name, path) in below("python") {
         let own = name.starts_with(&format!("{module}/"));
-        if own && !name.starts_with(&format!("{module}/lib/")) {
+        let in_lib = name.starts_with(&format!("{module}/lib/")) && project.program.is_none();
+        if own && !in_lib {
             package.insert(name.clone());
         }
         if own || licences.contains(&name) || beside_the_package.contains(&name) {
@@ -83,7 +84,11 @@ pub fn context(project: &Project) -> Result<Context> {
         module: module.clone(),
         prefix: project.library.clone(),
         version: project.version.clone(),
-        functions: header::functions(&read(&project.header())?, &project.library),
+        functions: match project.program {
+            Some(_) => BTreeSet::new(),
+            None => header::functions(&read(&project.header())?, &project.library),
+        },
+        program: project.program.clone(),
         package,
         info,
         sources,

@@ -36,7 +36,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
             Backend::Zig => vec!["cargo-zigbuild"],
             Backend::Cibuildwheel => vec!["cargo-zigbuild", "cibuildwheel"],
         };
-        tools.extend(repair::tools(target.system()));
+        tools.extend(repair::tools(project, target.system()));
         tools.push("twine");
         for tool in tools {
             match project.tool(tool) {

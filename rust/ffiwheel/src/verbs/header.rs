@@ -19,5 +19,6 @@ impl Options {
 }
 
 pub fn run(project: &Project, options: &Options) -> Result<()> {
+    project.ensure_library("header")?;
     header::run(project, options.check)
 }

@@ -19,6 +19,7 @@ pub struct Options {
 
 /// Builds the library exactly as for a wheel, and puts it into the package's lib folder.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
+    project.ensure_library("lib")?;
     project.ensure_cargo_builds(
         "lib",
         "run `python setup.py build_library --inplace` in python/",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 use serde::Serialize;
 
 use crate::make::container;
@@ -53,6 +53,11 @@ pub struct Options {
 /// Prints both matrices, each as `name=` and one line of JSON. In a GitHub Actions step they also
 /// become the step's outputs.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
+    if let (Some(program), Some(Backend::Docker | Backend::Cross | Backend::Cibuildwheel)) =
+        (&project.program, options.backend)
+    {
+        bail!("zig or cargo builds the program {program}: leave BACKEND out");
+    }
     let table = targets::load(project)?;
     let runners = targets::runners(project)?;
     let selected = targets::select(&table, &options.targets, "")?;

@@ -65,15 +65,19 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
         project.version,
         project.relative(&project.manifest())
     );
-    let package = project.package();
-    let files = [
+    let mut files = vec![
         place_of_version(project)?.0,
         project.lock_file(),
-        project.header(),
-        package.join("_ffi.py"),
-        package.join("_ffi.pyi"),
         project.root.join("CHANGELOG.md"),
     ];
+    if project.program.is_none() {
+        let package = project.package();
+        files.extend([
+            project.header(),
+            package.join("_ffi.py"),
+            package.join("_ffi.pyi"),
+        ]);
+    }
     let before = files
         .iter()
         .map(|path| Ok((path, read(path)?)))
@@ -107,7 +111,10 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
         .current_dir(&project.rust)
         .args(["update", "--workspace"]);
     run::run(&mut cargo, &project.build("tag").join("log"))?;
-    header::run(project, false)
+    match project.program {
+        Some(_) => Ok(()),
+        None => header::run(project, false),
+    }
 }
 
 /// The manifest that says the crate's version, its own or its workspace's, and where.
@@ -184,8 +191,10 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
     {
         findings.push(format!("{error:#}: describe the release there"));
     }
-    if let Err(error) = header::run(project, true) {
-        findings.push(format!("{error:#}"));
+    if project.program.is_none() {
+        if let Err(error) = header::run(project, true) {
+            findings.push(format!("{error:#}"));
+        }
     }
     let mut cargo = toolchain::cargo(project)?;
     cargo

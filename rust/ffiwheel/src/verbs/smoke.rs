@@ -17,7 +17,7 @@ use crate::targets::{self, Target};
 
 /// How much of a wheel ran, best first; the runners' lines begin with these words, which
 /// helpers/runners/protocol.py has, too.
-const LEVELS: [&str; 2] = ["installed", "functions only"];
+const LEVELS: [&str; 3] = ["installed", "functions only", "program only"];
 
 /// Nothing ran the wheel: only its bytes were read.
 const STATIC_ONLY: &str = "static only";

@@ -51,6 +51,7 @@ fn markdown(table: &[Target]) -> String {
     ];
     for target in table {
         let floor = match (target.system(), target.floor()) {
+            _ if target.is_for_any_libc() => "any libc".to_owned(),
             (System::Manylinux, Some(floor)) => format!("glibc {floor}"),
             (System::Musllinux, Some(floor)) => format!("musl {floor}"),
             (System::Macos, Some(floor)) => format!("macOS {floor}"),

@@ -184,6 +184,9 @@ fn add_segments(slice: &mut Slice, file: &File) -> Result<()> {
     }
     let header = &file.header;
     slice.is_program = header.e_type == ET_EXEC || file.segments(PT_INTERP).next().is_some();
+    if header.e_type == ET_EXEC {
+        slice.exposures.push(Exposure::FixedProgram);
+    }
     if slice.arch == "armv7l" {
         slice.arch = arm(&file.bytes, header)?.to_owned();
         if header.e_flags & EF_ARM_ABI_FLOAT_HARD != 0 {

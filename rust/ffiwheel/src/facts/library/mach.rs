@@ -3,7 +3,7 @@
 use anyhow::{bail, ensure, Context, Result};
 use goblin::container::Endian;
 use goblin::mach::constants::cputype::{CPU_TYPE_ARM64, CPU_TYPE_X86, CPU_TYPE_X86_64};
-use goblin::mach::header::{MH_ALLOW_STACK_EXECUTION, MH_BUNDLE, MH_DYLIB, MH_EXECUTE};
+use goblin::mach::header::{MH_ALLOW_STACK_EXECUTION, MH_BUNDLE, MH_DYLIB, MH_EXECUTE, MH_PIE};
 use goblin::mach::load_command::{CommandVariant, LoadCommand, PLATFORM_MACOS};
 use sha2::{Digest, Sha256};
 
@@ -81,6 +81,9 @@ pub fn read(data: &[u8]) -> Result<Option<Slice>> {
     };
     let mut slice = Slice::new(Format::MachO, arch);
     slice.is_program = kind == MH_EXECUTE;
+    if slice.is_program && bytes.u32(24)? & MH_PIE == 0 {
+        slice.exposures.push(Exposure::FixedProgram);
+    }
     if bytes.u32(24)? & MH_ALLOW_STACK_EXECUTION != 0 {
         slice.exposures.push(Exposure::ExecutableStack);
     }
