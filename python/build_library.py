@@ -60,6 +60,7 @@ from sources import (
     licences,
     native,
     package_files,
+    python_tags,
     read_lines,
     refuse_what_is_not_packed,
     sdist_files,
@@ -654,7 +655,7 @@ class BdistWheel(bdist_wheel):
     def get_tag(self):
         self.run_command("build_library")
         platform = self.get_finalized_command("build_library").platform
-        self.tag = "py2.py3", "none", platform.tag
+        self.tag = python_tags(), "none", platform.tag
         return self.tag
 
     def write_wheelfile(self, wheelfile_base, *args, **kwargs):

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 dc13f902cdb670b2: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 9c8a836b18f22f47: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -143,6 +143,14 @@ def version():
         )
     numbers, label, number = found.groups()
     return numbers + (LABELS[label] + (number or "0") if label else "")
+
+
+def python_tags():
+    """The Pythons in a wheel's name, https://peps.python.org/pep-0425/: 3 alone where setup.cfg's
+    python_requires excludes Python 2."""
+    required = SETTINGS.get(("options", "python_requires"), "").split(",")
+    of_3 = any(re.match(r"(>=?|~=|==) *[3-9]", clause.strip()) for clause in required)
+    return "py3" if of_3 else "py2.py3"
 
 
 def licences():

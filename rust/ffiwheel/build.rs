@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// (path in a project, where it stands from the repository's root). `{package}` is the folder of
 /// the Python package.
-const KIT: [(&str, &str); 11] = [
+const KIT: [(&str, &str); 12] = [
     ("Makefile", "Makefile"),
     ("python/setup.py", "python/setup.py"),
     ("python/pyproject.toml", "python/pyproject.toml"),
@@ -17,6 +17,10 @@ const KIT: [(&str, &str); 11] = [
     ("python/sources.py", "python/sources.py"),
     ("python/{package}/_load.py", "python/{package}/_load.py"),
     ("python/{package}/_native.py", "python/{package}/_native.py"),
+    (
+        "python/{package}/_program.py",
+        "rust/ffiwheel/python/ffiwheel/_program.py",
+    ),
     ("{crate}/src/ffi.rs", "rust/src/ffi.rs"),
     ("{crate}/src/ffi/abi.rs", "rust/src/ffi/abi.rs"),
     ("{crate}/src/ffi/gate.rs", "rust/src/ffi/gate.rs"),

@@ -31,10 +31,26 @@ pub struct File {
     pub contents: &'static str,
 }
 
+/// In the package of a program, in place of what loads a library.
+const PROGRAM: &str = "python/{package}/_program.py";
+/// Where it stands in the repository that the kit comes from.
+const PROGRAM_SOURCE: &str = "rust/ffiwheel/python/ffiwheel/_program.py";
+
+/// Whether a file is for programs, or for libraries; None for both.
+fn is_for_programs(name: &str) -> Option<bool> {
+    let of_library = ["python/{package}/", "{crate}/"];
+    match name {
+        PROGRAM => Some(true),
+        _ if of_library.iter().any(|folder| name.starts_with(folder)) => Some(false),
+        _ => None,
+    }
+}
+
 /// The kit's files for a project whose package and crate have these folders.
-pub fn files(package: &str, crate_folder: &str) -> Vec<File> {
+pub fn files(package: &str, crate_folder: &str, program: bool) -> Vec<File> {
     FILES
         .iter()
+        .filter(|(name, _)| is_for_programs(name).is_none_or(|it| it == program))
         .map(|(name, contents)| File {
             name: name
                 .replace("{package}", package)
@@ -47,7 +63,8 @@ pub fn files(package: &str, crate_folder: &str) -> Vec<File> {
 /// The kit's files for this project.
 pub fn of(project: &Project) -> Vec<File> {
     let folder = project.relative(&project.rust).to_string();
-    files(&project.module, &folder.replace('\\', "/"))
+    let program = project.program.is_some();
+    files(&project.module, &folder.replace('\\', "/"), program)
 }
 
 /// What stands where a file of the kit belongs.
@@ -148,13 +165,14 @@ pub fn drift(project: &Project) -> Result<Vec<(String, &'static str)>> {
 pub fn stamp(project: &Project) -> Result<Vec<String>> {
     let mut changed = Vec::new();
     let mut contents: Vec<(PathBuf, String)> = Vec::new();
-    for file in of(project) {
-        let path = project.root.join(&file.name);
+    let names = of(project).into_iter().map(|file| file.name);
+    for name in names.chain([PROGRAM_SOURCE.to_owned()]) {
+        let path = project.root.join(&name);
         let text = files::read(&path)?;
-        let new = stamped(&file.name, &text);
+        let new = stamped(&name, &text);
         if new != text {
             contents.push((path, new));
-            changed.push(file.name);
+            changed.push(name);
         }
     }
     for (path, text) in contents {

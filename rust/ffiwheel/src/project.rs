@@ -131,6 +131,23 @@ impl Project {
         self.workspace.join("Cargo.lock")
     }
 
+    /// The Pythons in a wheel's name, by the rule of python/sources.py.
+    pub fn python_tags(&self) -> &'static str {
+        let required = self.settings.get("options", "python_requires");
+        let of_3 = |clause: &str| {
+            let operators = [">=", ">", "~=", "=="];
+            let version = operators.iter().find_map(|it| clause.strip_prefix(it));
+            version.is_some_and(|it| {
+                it.trim_start()
+                    .starts_with(['3', '4', '5', '6', '7', '8', '9'])
+            })
+        };
+        match required.split(',').map(str::trim).any(of_3) {
+            true => "py3",
+            false => "py2.py3",
+        }
+    }
+
     /// What the names of its wheels and sdists begin with.
     pub fn file_stem(&self) -> String {
         format!("{}-{}", name::in_files(&self.distribution), self.version)

@@ -180,8 +180,8 @@ impl Target {
     }
 
     pub fn wheel_name(&self, project: &Project) -> String {
-        let stem = project.file_stem();
-        format!("{stem}-py2.py3-none-{}.whl", self.tags.join("."))
+        let (stem, pythons) = (project.file_stem(), project.python_tags());
+        format!("{stem}-{pythons}-none-{}.whl", self.tags.join("."))
     }
 
     /// The file name of the program, or of the library by that stem.

@@ -1,3 +1,4 @@
+# ffiwheel kit 0.1.0 ea1f2402bed20c14: `ffiwheel update` replaces this file; use settings
 """Finds the program that was installed with this package, and becomes it.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.

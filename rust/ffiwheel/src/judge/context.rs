@@ -14,6 +14,8 @@ pub struct Context {
     pub module: String,
     /// The program that a wheel brings; None for a project of a library.
     pub program: Option<String>,
+    /// The Python tags of its wheels.
+    pub pythons: String,
     /// What the library's symbols and markers begin with.
     pub prefix: String,
     pub version: String,

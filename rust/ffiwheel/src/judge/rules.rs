@@ -150,7 +150,7 @@ rules! {
     W108 Advice: "PyPI accepts the platform tag",
         "the upload is refused",
         "repair the wheel: bare linux_* tags are refused, and macOS 11 and later has no minor number", UPLOAD;
-    W109 Own: "the tag is py2.py3-none: the library is loaded by CFFI, whatever the Python",
+    W109 Own: "the tag is py2.py3-none, or py3-none if python_requires excludes Python 2: no Python's own ABI matters",
         "any other tag would shut out Pythons that can load it",
         "see get_tag() in python/build_library.py", HERE;
     W110 Own: "the platform tags are those of a row in ci/targets.toml",
@@ -282,13 +282,6 @@ rules! {
         "a fixed address tells an attacker where everything is",
         "link with -pie, or -static-pie for a static program", OPENSSF;
 
-    P901 Own: "a project with `kind = program` has one program in a wheel, among its scripts, and no library",
-        "without it nothing works; a second one is a leftover",
-        "run `make clean`, then `make wheels`", HERE;
-    P902 Advice: "a program or script in .data/scripts has the mode 0755",
-        "pip makes executable only what is so in the archive: the command could not be started",
-        "set the mode before packing", WHEEL;
-
     A601 Own: "every function of the C header is exported",
         "the first call of it fails",
         "run `make header`, and build again", HERE;
@@ -339,6 +332,13 @@ rules! {
     X805 Release: "every wheel has an SBOM of its library",
         "the library itself does not show which crates it contains",
         "run `make wheels TARGETS=all`", SBOMS;
+
+    P901 Own: "a project with `kind = program` has one program in a wheel, among its scripts, and no library",
+        "without it nothing works; a second one is a leftover",
+        "run `make clean`, then `make wheels`", HERE;
+    P902 Advice: "a program or script in .data/scripts has the mode 0755",
+        "pip makes executable only what is so in the archive: the command could not be started",
+        "set the mode before packing", WHEEL;
 }
 
 pub fn rule(code: &str) -> Option<&'static Rule> {

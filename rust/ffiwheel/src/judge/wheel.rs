@@ -123,12 +123,13 @@ impl Judge<'_> {
         {
             self.add(&rules::W108, None, format!("PyPI does not accept {tag}"));
         }
-        if (name.pythons != ["py2", "py3"] || name.abis != ["none"]) && self.own {
+        let pythons = &self.context.pythons;
+        if (name.pythons.join(".") != *pythons || name.abis != ["none"]) && self.own {
             let tag = format!("{}-{}", name.pythons.join("."), name.abis.join("."));
             self.add(
                 &rules::W109,
                 None,
-                format!("its tag is {tag}, not py2.py3-none"),
+                format!("its tag is {tag}, not {pythons}-none"),
             );
         }
         if !self

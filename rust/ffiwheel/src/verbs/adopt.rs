@@ -186,7 +186,7 @@ fn contents(names: &Names, choices: &Choices, whole: bool) -> Result<BTreeMap<St
         crate_folder,
     };
     let mut found = template::files(&about, whole)?;
-    for file in kit::files(&names.module, crate_folder) {
+    for file in kit::files(&names.module, crate_folder, false) {
         if whole || file.name != "Makefile" {
             found.insert(file.name, file.contents.to_owned());
         }

@@ -57,6 +57,7 @@ fn markdown() -> String {
         ('L', "Libraries and programs, against the tag"),
         ('D', "Dependencies"),
         ('H', "Hardening"),
+        ('P', "Programs"),
         ('A', "The ABI"),
         ('S', "The sdist"),
         ('X', "The complete release (`make audit RELEASE=1`)"),
