@@ -10,7 +10,7 @@ unexport CARGO_BUILD_TARGET
 endif
 # cargo and rustup set variables for the programs that they run. These hold what the user asked
 # for, if anything, so that a rust-toolchain.toml in rust/ works as it does for cargo there.
-FFIWHEEL = ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path rust/ffiwheel/Cargo.toml --
+FFIWHEEL = ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path "$(CURDIR)/rust/ffiwheel/Cargo.toml" --
 TOOL_PYTHON := scripts rust/ffiwheel/helpers rust/ffiwheel/tests
 
 # What cargo needs to compile the tool is named together with what .venv needs.
@@ -20,6 +20,11 @@ tools:
 	@[ -f .venv/installed ] || sh scripts/check-tools.sh "$(PYTHON)"
 
 ##@ This repository
+
+.PHONY: tool
+tool: .venv/installed ## Build the tool's own sdist and wheels, into build/tool/dist (TARGETS="…")
+	$(BIN)/python scripts/tool_project.py build/tool
+	cd build/tool && $(FFIWHEEL) sdist && $(FFIWHEEL) wheels
 
 .PHONY: test-tool
 test-tool: .venv/installed ## Run the tests of the tool

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 9c8a836b18f22f47: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 6f9f50dc652fa004: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -131,14 +131,17 @@ def version():
     if KIND == "library":
         return generated("VERSION")
     path = os.path.join(CRATE, "Cargo.toml")
-    package = re.search(r"(?ms)^\s*\[package\]\s*$(.*?)(^\s*\[|\Z)", text_of(path))
-    said = package and re.search(r"""(?m)^\s*version\s*=\s*["']([^"'\n]+)["']""", package.group(1))
+    said = toml(path).get("package", {}).get("version")
+    if isinstance(said, dict):  # version.workspace = true
+        path = os.path.join(workspace_of(os.path.realpath(CRATE)) or CRATE, "Cargo.toml")
+        said = toml(path).get("workspace", {}).get("package", {}).get("version")
     if not said:
-        fail("%s has no version below [package]" % path, 'write `version = "0.1.0"` there')
-    found = re.match(r"(\d+\.\d+\.\d+)(?:-([a-z]+)[.-]?(\d*))?$", said.group(1))
+        fail("%s has no version" % path, 'write `version = "0.1.0"` below [package] there')
+    said = native(said)
+    found = re.match(r"(\d+\.\d+\.\d+)(?:-([a-z]+)[.-]?(\d*))?$", said)
     if not found or found.group(2) and found.group(2) not in LABELS:
         fail(
-            "%s has version %s, which is none of Python's" % (path, said.group(1)),
+            "%s has version %s, which is none of Python's" % (path, said),
             "use one like 1.2.3 or 1.2.3-rc.1",
         )
     numbers, label, number = found.groups()
@@ -324,7 +327,10 @@ def add_needed(found):
             waiting += [needed, os.path.join(needed, "Cargo.toml")]
             if needed != crate and is_file(needed, "Cargo.toml"):
                 waiting += sources_in(needed)
-            if any((needed + os.sep).startswith(folder + os.sep) for folder in packed):
+            inside = any((needed + os.sep).startswith(folder + os.sep) for folder in packed)
+            # A hidden file is packed where a source includes it.
+            parts = os.path.relpath(needed, os.path.realpath(ROOT)).split(os.sep)
+            if inside and not (os.path.isfile(needed) and any(map(is_left_out, parts))):
                 continue
             add(found, needed, "%s names %s" % (os.path.relpath(path), text))
             if os.path.isdir(needed) and not (crate + os.sep).startswith(needed + os.sep):

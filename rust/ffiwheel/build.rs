@@ -19,11 +19,34 @@ const KIT: [(&str, &str); 12] = [
     ("python/{package}/_native.py", "python/{package}/_native.py"),
     (
         "python/{package}/_program.py",
-        "rust/ffiwheel/python/ffiwheel/_program.py",
+        "rust/ffiwheel/package/ffiwheel/_program.py",
     ),
     ("{crate}/src/ffi.rs", "rust/src/ffi.rs"),
     ("{crate}/src/ffi/abi.rs", "rust/src/ffi/abi.rs"),
     ("{crate}/src/ffi/gate.rs", "rust/src/ffi/gate.rs"),
+];
+
+/// What the program's own sdist holds beside the crate: setup.py finds it by these lines. In the
+/// program's project the package with the loader is `kit`.
+const BESIDE: [&str; 10] = [
+    "cargo::rerun-if-changed=../../Makefile",
+    "cargo::rerun-if-changed=../../ci",
+    "cargo::rerun-if-changed=../../docker",
+    "cargo::rerun-if-changed=../../python/setup.py",
+    "cargo::rerun-if-changed=../../python/pyproject.toml",
+    "cargo::rerun-if-changed=../../python/build_library.py",
+    "cargo::rerun-if-changed=../../python/platform_tag.py",
+    "cargo::rerun-if-changed=../../python/sources.py",
+    "cargo::rerun-if-changed=../../python/kit",
+    "cargo::rerun-if-changed=../src",
+];
+
+/// What setup.py would leave out: hidden files, unless a source includes them.
+const _: [&[u8]; 4] = [
+    include_bytes!("../../docker/.dockerignore"),
+    include_bytes!("template/.github/dependabot.yml"),
+    include_bytes!("template/.github/workflows/ci.yml"),
+    include_bytes!("template/.gitignore"),
 ];
 
 /// The folder of the one package below `python` that has a loader.
@@ -42,6 +65,12 @@ fn main() {
     let root = here.join("../..");
     let package = package(&root.join("python"));
     let package = package.file_name().unwrap().to_str().unwrap();
+    for line in BESIDE {
+        let (_, path) = line.split_once('=').unwrap();
+        if here.join(path).exists() {
+            println!("{line}");
+        }
+    }
     let mut text = String::from("&[\n");
     for (name, from) in KIT {
         let path = root.join(from.replace("{package}", package));

@@ -34,7 +34,7 @@ pub struct File {
 /// In the package of a program, in place of what loads a library.
 const PROGRAM: &str = "python/{package}/_program.py";
 /// Where it stands in the repository that the kit comes from.
-const PROGRAM_SOURCE: &str = "rust/ffiwheel/python/ffiwheel/_program.py";
+const PROGRAM_SOURCE: &str = "rust/ffiwheel/package/ffiwheel/_program.py";
 
 /// Whether a file is for programs, or for libraries; None for both.
 fn is_for_programs(name: &str) -> Option<bool> {

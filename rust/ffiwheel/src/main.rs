@@ -11,7 +11,7 @@ use ffiwheel::verbs;
 
 /// Builds, checks, packs and releases the library. Each verb is also a Make target.
 #[derive(Parser)]
-#[command(name = "ffiwheel", disable_help_subcommand = true)]
+#[command(name = "ffiwheel", version, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

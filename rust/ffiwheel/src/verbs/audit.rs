@@ -124,7 +124,9 @@ sys.path.insert(0, '.')
 import sources
 left_out = lambda path: any(map(sources.is_left_out, path.split('/')))
 vendored = lambda path: path.startswith(sources.PLACE + '/vendor/')
-tracked = [path for path in json.load(sys.stdin) if vendored(path) or not left_out(path)]
+packed = sources.sdist_files()
+is_packed = lambda path: path in packed or vendored(path) or not left_out(path)
+tracked = list(filter(is_packed, json.load(sys.stdin)))
 print(json.dumps({
     'tracked': tracked,
     'of_crate': list(filter(sources.is_of_crate, tracked)),

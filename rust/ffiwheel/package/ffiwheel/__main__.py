@@ -1,0 +1,5 @@
+"""`python -m ffiwheel` is the program ffiwheel."""
+
+from ffiwheel._program import run
+
+run("ffiwheel")

@@ -1,0 +1,100 @@
+"""Makes the project of the tool: a folder in which the verbs build and release its wheels.
+
+    tool_project.py FOLDER
+
+The tool's crate embeds files from all over this repository, at the same places there; those of the
+package are in `python/kit`. In `python` are the kit's other files, and what rust/ffiwheel/package
+has. The folder is a
+repository with one commit, of the time of this one's: so the wheels are those of a commit. What the
+verbs left in the folder stays.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOL = "rust/ffiwheel"
+# What the crate embeds, and what a release needs: files, and folders with a slash at the end.
+EMBEDDED = [
+    "Makefile",
+    "LICENSE",
+    "CHANGELOG.md",
+    "ci/",
+    "docker/",
+    "rust/src/ffi.rs",
+    "rust/src/ffi/",
+]
+EMBEDDED += [f"{TOOL}/{name}" for name in ("Cargo.toml", "Cargo.lock", "build.rs")]
+EMBEDDED += [f"{TOOL}/{name}/" for name in ("helpers", "package", "src", "template")]
+LEFT_OUT = ["ci/local.mk"]  # this repository's own verbs
+# The verbs' results, and the tools.
+KEPT = [".git", ".venv", "build", "dist"]
+
+
+def git(folder: Path, *words: str, **environment: str) -> str:
+    command = ["git", *words]
+    env = {**os.environ, **environment}
+    done = subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def places() -> dict[str, str]:
+    """{path in the project: path in this repository}"""
+    found = {}
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        path = Path(name)
+        of_kit = path.parent == Path("python") and path.suffix == ".py"
+        embedded = any(name == it or it.endswith("/") and name.startswith(it) for it in EMBEDDED)
+        if (of_kit or embedded) and name not in LEFT_OUT:
+            found[name] = name
+        if path.parts[0] == "python" and path.name in ("_load.py", "_native.py"):
+            found[f"python/kit/{path.name}"] = name
+        if name.startswith(f"{TOOL}/package/"):
+            found[name.replace(f"{TOOL}/package/", "python/")] = name
+    return {
+        **found,
+        "python/pyproject.toml": "python/pyproject.toml",
+        "python/LICENSE": "LICENSE",
+        ".gitignore": ".gitignore",
+    }
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]).resolve()
+    wanted = {name: (ROOT / path).read_bytes() for name, path in places().items()}
+    for path in folder.glob("*"):
+        if path.name not in KEPT and path.is_dir():
+            for left in path.rglob("*"):
+                name = left.relative_to(folder).as_posix()
+                if left.is_file() and name not in wanted and "/target/" not in name:
+                    left.unlink()
+    for name, contents in wanted.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # cargo goes by the times of files.
+        if not path.is_file() or path.read_bytes() != contents:
+            path.write_bytes(contents)
+    venv = folder / ".venv"
+    if not venv.is_symlink():
+        venv.symlink_to(os.path.relpath(ROOT / ".venv", folder))
+    shutil.rmtree(folder / ".git", ignore_errors=True)
+    git(folder, "init", "--quiet")
+    (folder / ".git/info/exclude").write_text(".venv\n")
+    git(folder, "add", "--all")
+    date = git(ROOT, "log", "-1", "--format=%cI").strip()
+    by = {}
+    for role in ("AUTHOR", "COMMITTER"):
+        by.update({f"GIT_{role}_NAME": "ffiwheel", f"GIT_{role}_EMAIL": "ffiwheel"})
+        by[f"GIT_{role}_DATE"] = date
+    commit = git(ROOT, "rev-parse", "HEAD").strip()
+    git(folder, "commit", "--quiet", "--message", f"The tool of {commit}", **by)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main()
