@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 a6667656409b445a: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 3b5b6359b3a893af: `ffiwheel update` replaces this file; use settings
 """The platform that a compiled library is for, read from the library's own bytes.
 
 A wheel's platform tag (PEP 425) must describe the library inside, so it is never taken from
