@@ -47,7 +47,7 @@ test-long: .venv/installed ## Run the tests that take a minute and more each: wh
 .PHONY: test-docker
 test-docker: .venv/installed ## Run the tests of images, cross and cibuildwheel; starts dockerd if none is running
 	$(FFIWHEEL) wheels host
-	$(BIN)/python -m pytest -m docker
+	$(BIN)/python -m pytest -m "docker and not long"
 
 .PHONY: benchmark
 benchmark: .venv/installed ## Compare speed and size with cargo-zigbuild and maturin
@@ -94,3 +94,7 @@ requirements: .venv/installed ## Resolve ci/requirements.in again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	  ci/requirements.in --output-file ci/requirements.txt
+
+.PHONY: new
+new: tool ## Make a project for another library (NAME=…, DEST=…), with the tool as it is here
+	FFIWHEEL_FIND_LINKS="$(CURDIR)/build/tool/dist" $(FFIWHEEL) new

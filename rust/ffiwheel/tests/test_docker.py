@@ -285,6 +285,7 @@ def podman(engine, stand_in, tmp_path):
     run("podman", "system", "reset", "--force", cwd=ROOT, env=environment)
 
 
+@pytest.mark.long
 def test_podman(docker_project, podman, record_property):
     ffiwheel(docker_project, "image", IMAGE.split("/")[1], env=podman, timeout=900)
     build(docker_project, "docker", "manylinux_x86_64", podman)
@@ -340,6 +341,7 @@ def test_cibuildwheel(docker_project, stand_in, engine, record_property):
     assert '"stages": []' in text
 
 
+@pytest.mark.long
 def test_cibuildwheel_from_source(docker_project, stand_in, engine, record_property):
     """Without the pipeline: cargo builds in the container, once."""
     environment = dict(
