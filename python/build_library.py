@@ -44,6 +44,7 @@ from sources import (
     EXCLUDE,
     FFI,
     HERE,
+    IN_CHECKOUT,
     KIND,
     LIB,
     NAME,
@@ -58,15 +59,16 @@ from sources import (
     generated,
     is_file,
     licences,
+    metadata,
     native,
     package_files,
+    path_of,
     python_tags,
     read_lines,
     refuse_what_is_not_packed,
     sdist_files,
     sha256,
     sources_digest,
-    text_of,
     version,
 )
 
@@ -87,13 +89,16 @@ for variable in ("CARGO", "CARGO_BUILD_TARGET", "RUSTC"):
         os.environ.pop(variable, None)
 
 
+FIRST_DATE = 315532800  # 1980, the first that a zip file can say
+
+
 def check_date():
     """Holds SOURCE_DATE_EPOCH, which dates what is packed, to the same rule as the pipeline.
     https://reproducible-builds.org/specs/source-date-epoch/"""
     text = os.environ.pop("SOURCE_DATE_EPOCH", "")
     if not text:
         return
-    first, last = 315532800, 4354819199  # what a zip file can say: 1980 to 2107
+    last = 4354819199  # the last that a zip file can say
     digits = re.match(r"[0-9]+\Z", text)
     if not digits or int(text) > last:
         fail(
@@ -102,7 +107,27 @@ def check_date():
             % (text, last, " (milliseconds?)" if digits and len(text) > 10 else ""),
             "set it to what `git log -1 --format=%ct` prints, or unset it",
         )
-    os.environ["SOURCE_DATE_EPOCH"] = str(max(int(text), first))
+    os.environ["SOURCE_DATE_EPOCH"] = str(max(int(text), FIRST_DATE))
+
+
+def time_of_commit():
+    """What the pipeline dates an sdist by where SOURCE_DATE_EPOCH is not set: the last commit, in
+    seconds since 1970; None outside a checkout."""
+    if not IN_CHECKOUT:
+        return None
+    foreign = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # in a git hook: those of the hook
+    environment = {name: os.environ[name] for name in os.environ if name not in foreign}
+    command = ["git", "-C", ROOT, "-c", "log.showSignature=false", "log", "-1", "--format=%ct"]
+    if os.path.lexists(os.path.join(ROOT, ".git")):
+        try:
+            git = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+            said = git.communicate()[0].strip().decode("ascii")
+            if git.returncode == 0 and said.isdigit():
+                return max(int(said), FIRST_DATE)
+        except OSError:
+            pass
+        print("note: git does not say when the last commit was: SOURCE_DATE_EPOCH can set the date")
+    return FIRST_DATE
 
 
 def flags_of_environment(environment):
@@ -636,8 +661,7 @@ class InstallScripts(install_scripts):
 class BdistWheel(bdist_wheel):
     """One wheel for every Python of the library's platform."""
 
-    # The wheel package of Python 2.7 takes a list's commas for parts of the names.
-    license_paths = property(lambda self: licences())
+    license_paths = ()
 
     def run(self):
         shutil.rmtree(self.bdist_dir, ignore_errors=True)  # what a killed build left
@@ -651,6 +675,11 @@ class BdistWheel(bdist_wheel):
                 if os.path.isfile(path):
                     os.remove(path)
             raise
+
+    def egg2dist(self, egginfo_path, distinfo_path):
+        bdist_wheel.egg2dist(self, egginfo_path, distinfo_path)
+        for name in licences():
+            copy(path_of(name), os.path.join(distinfo_path, "licenses", name))
 
     def get_tag(self):
         self.run_command("build_library")
@@ -710,12 +739,13 @@ class Sdist(sdist):
         names = []
         for folder, _, files in os.walk(base_dir):
             names += [os.path.join(folder, name) for name in files]
+        date = os.environ.get("SOURCE_DATE_EPOCH") or time_of_commit()
 
         def clean(member):
             member.uid = member.gid = 0
             member.uname = member.gname = ""
             member.mode = 0o644
-            member.mtime = int(os.environ.get("SOURCE_DATE_EPOCH", member.mtime))
+            member.mtime = int(date or member.mtime)
             return member
 
         path = base_name + ".tar.gz"
@@ -750,6 +780,15 @@ class Dist(Distribution):
             Distribution.run_commands(self)
         except (IOError, OSError) as error:
             fail("cannot use %s: %s" % (error.filename or "a file", error.strerror or error))
+
+
+def finalize_license_files(distribution):
+    distribution.metadata.license_files = licences()
+
+
+# setuptools would look for them only here, and so would the other class of which setup() makes an
+# object first.
+Distribution._finalize_license_files = finalize_license_files
 
 
 @contextlib.contextmanager
@@ -800,18 +839,15 @@ def run():
     check_date()
     with one_at_a_time():
         licences()  # setuptools would carry on without one.
-        setup(
-            version=version(),
-            # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.
-            long_description=text_of("README.md"),
-            distclass=Dist,
-            cmdclass={
-                "bdist_wheel": BdistWheel,
-                "build_library": build_library,
-                "build_py": BuildPy,
-                "build_scripts": BuildScripts,
-                "develop": Develop,
-                "install_scripts": InstallScripts,
-                "sdist": Sdist,
-            },
-        )
+        given = metadata()
+        given["distclass"] = Dist
+        given["cmdclass"] = {
+            "bdist_wheel": BdistWheel,
+            "build_library": build_library,
+            "build_py": BuildPy,
+            "build_scripts": BuildScripts,
+            "develop": Develop,
+            "install_scripts": InstallScripts,
+            "sdist": Sdist,
+        }
+        setup(**given)

@@ -126,18 +126,14 @@ LABELS.update({"a": "a", "b": "b", "rc": "rc", "dev": ".dev", "post": ".post"})
 
 
 def version():
-    """The version in Python's spelling. A library's generated module has it; a program's is that
-    of its crate, which an sdist contains."""
-    if KIND == "library":
+    """The crate's version in Python's spelling, which the generated module of a library repeats;
+    where an old pip has left the crate behind, the module's."""
+    said = said_by_crate("version")
+    if not said and KIND == "library":
         return generated("VERSION")
     path = os.path.join(CRATE, "Cargo.toml")
-    said = toml(path).get("package", {}).get("version")
-    if isinstance(said, dict):  # version.workspace = true
-        path = os.path.join(workspace_of(os.path.realpath(CRATE)) or CRATE, "Cargo.toml")
-        said = toml(path).get("workspace", {}).get("package", {}).get("version")
     if not said:
-        fail("%s has no version" % path, 'write `version = "0.1.0"` below [package] there')
-    said = native(said)
+        fail("%s has no version below [package]" % path, 'write `version = "0.1.0"` there')
     found = re.match(r"(\d+\.\d+\.\d+)(?:-([a-z]+)[.-]?(\d*))?$", said)
     if not found or found.group(2) and found.group(2) not in LABELS:
         fail(
@@ -145,7 +141,20 @@ def version():
             "use one like 1.2.3 or 1.2.3-rc.1",
         )
     numbers, label, number = found.groups()
-    return numbers + (LABELS[label] + (number or "0") if label else "")
+    spelled = numbers + (LABELS[label] + (number or "0") if label else "")
+    if KIND == "library" and generated("VERSION") != spelled:
+        fail(
+            "%s is stale: it has version %s, but the crate has %s"
+            % (FFI, generated("VERSION"), spelled),
+            "run `make header` or, without the tool, correct the line VERSION in that file",
+        )
+    return native(spelled)
+
+
+def path_of(name):
+    """Where a file is that setup.cfg names: here or, in a checkout, in the project's folder."""
+    above = os.path.normpath(os.path.join(ROOT, name))
+    return above if os.path.lexists(above) and not os.path.lexists(name) else name
 
 
 def python_tags():
@@ -157,30 +166,57 @@ def python_tags():
 
 
 def licences():
-    """The files that setup.cfg names under `license_files`, by a line or a comma each, as
-    setuptools reads them: names or patterns. Each must be there: most licences require it."""
+    """The names of the files that setup.cfg lists under `license_files`: names or patterns. Each
+    must be here or in the project's folder: most licences require it."""
     found = []
     for pattern in listed("metadata", "license_files"):
-        names = sorted(filter(os.path.isfile, glob.glob(pattern))) or [pattern]
-        found += [name.replace(os.sep, "/") for name in names if name and name not in found]
+        names = set()
+        for folder in (os.curdir, ROOT):
+            paths = filter(os.path.isfile, glob.glob(os.path.join(folder, pattern)))
+            names.update(os.path.relpath(path, folder).replace(os.sep, "/") for path in paths)
+        names = sorted(names) or [pattern]
+        found += [name for name in names if name not in found]
     if not found:
         fail(
             "setup.cfg names no licence's file",
-            "write `license_files = LICENSE` below [metadata], and put that file beside it",
+            "write `license_files = LICENSE` below [metadata], and put that file beside it or "
+            "into the folder above",
         )
     for name in found:
         if os.path.isabs(name) or ".." in name.split("/"):
             fail(
                 "setup.cfg names %s under `license_files`, which is outside %s" % (name, HERE),
-                "copy it here, and name the copy",
+                "write a name without `..`: the file is found in the folder above, too",
             )
-        if not os.path.lexists(name):
-            fail(
-                "cannot read %s: No such file or directory" % name,
-                "put it into %s, or correct `license_files` in setup.cfg" % HERE,
-            )
-        text_of(name)
+        if not os.path.lexists(path_of(name)):
+            fail_missing(name, "correct `license_files` in setup.cfg")
+        text_of(path_of(name))
     return found
+
+
+def fail_missing(name, remedy):
+    fail(
+        "cannot read %s: No such file or directory" % name,
+        "put it into %s or the folder above, or %s" % (HERE, remedy),
+        "an old pip copies this folder without the one above: from a checkout, install with pip "
+        "21.3 or later, or with `pip install -e`",
+    )
+
+
+READMES = ["README.md", "README.rst", "README.txt", "README"]
+
+
+def readme():
+    """The name of the file that describes the package; None where setup.cfg has the text."""
+    said = SETTINGS.get(("metadata", "long_description")) or ""
+    if said and not said.startswith("file:"):
+        return None
+    names = [said[len("file:") :].strip()] if said else READMES
+    there = [name for name in names if os.path.lexists(name)]
+    there += [name for name in names if os.path.lexists(path_of(name))]
+    if not there:
+        fail_missing(names[0], "another of %s" % ", ".join(READMES))
+    return there[0]
 
 
 def is_left_out(name):
@@ -253,19 +289,24 @@ def leads_back(path, top):
     return False
 
 
-# What an sdist holds of this folder, beside the package and the licences. The pipeline asks here.
-BESIDE_THE_PACKAGE = ["README.md", "pyproject.toml", "setup.cfg", "setup.py"]
-BESIDE_THE_PACKAGE += ["build_library.py", "platform_tag.py", "sources.py"]
+# What an sdist holds of this folder, beside the package.
+KIT = ["pyproject.toml", "setup.cfg", "setup.py"]
+KIT += ["build_library.py", "platform_tag.py", "sources.py"]
+
+
+def beside_the_package():
+    """What an sdist holds beside the package and the crate, as {name: path}. The pipeline asks
+    here."""
+    return {name: path_of(name) for name in licences() + [readme()] + KIT if name}
 
 
 def sdist_files():
     """Everything in the sdist but PKG-INFO, as {name: path}."""
-    names = licences() + BESIDE_THE_PACKAGE
-    if not IN_CHECKOUT and os.path.isfile(".cargo/config.toml"):
-        names.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
-    if KIND == "library":
-        names.append(PACKAGE + "/lib/README.md")
-    found = {name: name for name in names}
+    found = beside_the_package()
+    more = [PACKAGE + "/lib/README.md"]
+    if not IN_CHECKOUT:
+        more.append(".cargo/config.toml")  # of `make sdist VENDOR=1`
+    found.update({name: name for name in more if os.path.isfile(name)})
     for name, path in package_files().items():
         found[PACKAGE + "/" + name] = path
     for name, path in files_below(CRATE, EXCLUDE).items():
@@ -577,6 +618,50 @@ def members(workspace, crate):
             if path not in excluded + found + [crate] and is_file(path, "Cargo.toml"):
                 found.append(path)
     return found
+
+
+def said_by_crate(field):
+    """A field of [package] in the crate's manifest, which can be that of its workspace; None where
+    it is not there."""
+    crate = os.path.realpath(CRATE)
+    if not is_file(crate, "Cargo.toml"):
+        return None
+    value = toml(os.path.join(crate, "Cargo.toml")).get("package", {}).get(field)
+    if isinstance(value, dict):
+        shared = toml(os.path.join(workspace_of(crate) or crate, "Cargo.toml"))
+        value = shared.get("workspace", {}).get("package", {}).get(field)
+    if value is not None and (not value or isinstance(value, (bool, dict, list))):
+        fail("%s has a `%s` that is not a text" % (os.path.join(CRATE, "Cargo.toml"), field))
+    return value
+
+
+def metadata():
+    """What setup.cfg leaves to the crate's manifest and to the files, as setup() takes it."""
+    found = {"version": version()}
+    for name, others in [("description", ["summary"]), ("license", ["license_expression"])]:
+        if not any(SETTINGS.get(("metadata", it)) for it in [name] + others):
+            found[name] = said_by_crate(name)
+    addresses = ["url", "home_page", "home-page", "project_urls"]
+    if not any(SETTINGS.get(("metadata", name)) for name in addresses):
+        homepage, repository = said_by_crate("homepage"), said_by_crate("repository")
+        found["url"] = homepage or repository
+        if homepage and repository:
+            found["project_urls"] = {"Repository": repository}
+    name = readme()
+    if name:
+        # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.
+        found["long_description"] = text_of(path_of(name))
+        kinds = {".md": "text/markdown", ".rst": "text/x-rst"}
+        kind = kinds.get(os.path.splitext(name)[1], "text/plain")
+        if not SETTINGS.get(("metadata", "long_description_content_type")):
+            found["long_description_content_type"] = kind
+    given = [name for name in found if SETTINGS.get(("metadata", name))]
+    # setuptools of Python 2.7 joins the fields as bytes.
+    return {
+        name: native(value) if name != "long_description" and not isinstance(value, dict) else value
+        for name, value in found.items()
+        if value and (name not in given or name == "long_description")
+    }
 
 
 # ---- The package ----------------------------------------------------------------------

@@ -1,5 +1,6 @@
 //! The project's places and names, and the commands that know them.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -47,6 +48,9 @@ pub struct Project {
     /// The program that a wheel brings; None for a project of a library.
     pub program: Option<String>,
     pub settings: Ini,
+    /// What the crate's manifest says of the project, in [package]: description, license, homepage,
+    /// repository.
+    pub said_by_crate: BTreeMap<&'static str, String>,
     epoch: OnceLock<u64>,
     _lock: File,
 }
@@ -75,6 +79,7 @@ impl Project {
             workspace,
             version,
             library,
+            said: said_by_crate,
         } = Crate::read(&root, &place)?;
         let build = root.join("build");
         fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
@@ -104,6 +109,7 @@ impl Project {
             library,
             program,
             settings,
+            said_by_crate,
             epoch: OnceLock::new(),
             _lock: lock,
         })
@@ -407,6 +413,7 @@ struct Crate {
     workspace: PathBuf,
     version: String,
     library: String,
+    said: BTreeMap<&'static str, String>,
 }
 
 impl Crate {
@@ -434,11 +441,18 @@ impl Crate {
         let version = inherited(package, "version", &workspace)?;
         let version = version.with_context(|| lacks("version"))?;
         let version = python_version(&version).with_context(|| format!("{}", path.display()))?;
+        let mut said = BTreeMap::new();
+        for field in ["description", "license", "homepage", "repository"] {
+            if let Some(value) = inherited(package, field, &workspace)? {
+                said.insert(field, value);
+            }
+        }
         Ok(Crate {
             rust,
             workspace,
             version,
             library,
+            said,
         })
     }
 }

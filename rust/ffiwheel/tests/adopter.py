@@ -8,9 +8,6 @@ from support import PACKAGE, ROOT, Tree
 SETTINGS = """\
 [metadata]
 name = {distribution}
-description = Halves numbers
-long_description_content_type = text/markdown
-license = {licence}
 license_files = {licences}
 
 [options]
@@ -38,6 +35,7 @@ name = "{crate}"
 version = "1.2.0-rc.3"
 edition = "2021"
 rust-version = "1.63"
+description = "Halves numbers"
 license = "{licence}"
 
 [lib]
@@ -88,21 +86,6 @@ export! {{
 }}
 """
 
-BINDINGS = """\
-language = "C"
-style = "both"
-usize_is_size_t = true
-documentation_style = "c99"
-documentation_length = "full"
-
-[export]
-prefix = "{prefix}_"
-renaming_overrides_prefixing = true
-
-[enum]
-prefix_with_name = true
-"""
-
 
 def make(
     folder,
@@ -131,14 +114,13 @@ def make(
         ".gitignore": "build/\ndist/\ntarget/\n*.egg-info/\n*.so\n*.so.json\n",
         "python/setup.cfg": SETTINGS + (settings and f"\n[build_library]\n{settings}"),
         "python/pyproject.toml": BUILD_SYSTEM,
-        "python/README.md": "# {distribution}\n\nHalves numbers.\n",
+        "README.md": "# {distribution}\n\nHalves numbers.\n",
         f"python/{module}/__init__.py": MODULE,
         f"{place}/Cargo.toml": MANIFEST,
         f"{place}/Cargo.lock": LOCK,
-        f"{place}/cbindgen.toml": BINDINGS,
         f"{place}/src/lib.rs": SOURCE,
     }
-    files.update({f"python/{name}": f"{name}: do as you like.\n" for name in licences})
+    files.update({name: f"{name}: do as you like.\n" for name in licences})
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,8 +136,6 @@ def copy_kit(folder, crate, names):
     for name in ["setup.py", "build_library.py", "platform_tag.py", "sources.py"]:
         shutil.copy(ROOT / "python" / name, folder / "python")
     package = folder / "python" / names["module"]
-    (package / "lib").mkdir()
-    shutil.copy(ROOT / "python" / PACKAGE / "lib/README.md", package / "lib")
     for path in (ROOT / "python" / PACKAGE).glob("_[a-z]*.py"):
         if path.name != "_ffi.py":
             shutil.copy(path, package)

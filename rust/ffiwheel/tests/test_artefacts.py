@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from adopter import make
 from support import (
     BIN,
     CARGO,
@@ -161,7 +162,6 @@ def test_the_sdist_holds_the_package_and_the_crate(sdist):
         for name in [
             "Cargo.lock",
             "Cargo.toml",
-            "cbindgen.toml",
             f"include/{PACKAGE}.h",
         ]
         + [f"src/{name}.rs" for name in ("ffi", "lib", "tests")]
@@ -199,6 +199,18 @@ def test_every_way_to_an_sdist_gives_the_same_files(sdist, project, built, tmp_p
         (other,) = (tmp_path / way).iterdir()
         assert other.name == sdist.name
         assert members(other) == members(sdist), way
+
+
+def test_the_build_front_end_gives_the_bytes_of_make_sdist(tmp_path):
+    """With the same setuptools."""
+    project = make(tmp_path / "project", "d", "m", "c")
+    ffiwheel(project, "header")
+    commit(project)
+    ffiwheel(project, "sdist")
+    words = ["-m", "build", "--no-isolation", "--sdist", "--outdir", tmp_path / "build"]
+    run(BIN / "python", *words, project.python, cwd=tmp_path)
+    (ours,), (other,) = (project.root / "dist").iterdir(), (tmp_path / "build").iterdir()
+    assert other.name == ours.name and other.read_bytes() == ours.read_bytes()
 
 
 def test_an_unpacked_sdist_makes_the_same_sdist(sdist, unpacked, tmp_path):

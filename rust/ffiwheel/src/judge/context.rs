@@ -35,8 +35,10 @@ pub struct Context {
     pub licences: BTreeSet<String>,
     /// The project's other files: the sdist holds those that the crate needs.
     pub beside: BTreeSet<String>,
-    /// What setup.cfg says of the project; nothing where it is said elsewhere.
+    /// What setup.cfg and Cargo.toml say of the project; nothing where it is said elsewhere.
     pub metadata: Metadata,
+    /// Where setup.cfg and Cargo.toml both say something of it, and not the same.
+    pub contradictions: Vec<String>,
     pub rows: Vec<Target>,
     /// Paths of this machine, which no file that leaves may hold.
     pub private: Vec<String>,

@@ -21,12 +21,17 @@ use crate::name;
 pub struct Metadata(BTreeMap<&'static str, BTreeSet<String>>);
 
 impl Metadata {
-    /// By pyproject.toml and setup.cfg.
-    pub fn declared(pyproject: &str, settings: &Ini) -> Metadata {
+    /// By pyproject.toml, setup.cfg and, for what that leaves out, the crate's manifest; and where
+    /// the last two contradict each other.
+    pub fn declared(
+        pyproject: &str,
+        settings: &Ini,
+        manifest: &BTreeMap<&'static str, String>,
+    ) -> (Metadata, Vec<String>) {
         let mut said = Metadata::default();
         let pyproject: toml::Table = toml::from_str(pyproject).unwrap_or_default();
         if pyproject.contains_key("project") {
-            return said; // setuptools takes it from there
+            return (said, Vec::new()); // setuptools takes it from there
         }
         for (section, option, what) in [
             ("metadata", "description", "summary"),
@@ -46,7 +51,27 @@ impl Metadata {
             let (_label, address) = line.split_once('=').unwrap_or_default();
             said.add("address", address);
         }
-        said
+        let mut contradictions = Vec::new();
+        let by_settings = said.0.clone();
+        for (field, what) in [
+            ("description", "summary"),
+            ("license", "licence"),
+            ("homepage", "address"),
+            ("repository", "address"),
+        ] {
+            match (manifest.get(field), by_settings.get(what)) {
+                (Some(value), None) => said.add(what, value),
+                (Some(value), Some(others)) if !others.contains(value.trim()) => {
+                    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+                    contradictions.push(format!(
+                        "its {what} is {:?} in setup.cfg, but {value:?} in Cargo.toml ({field})",
+                        others.join(", ")
+                    ));
+                }
+                _ => {}
+            }
+        }
+        (said, contradictions)
     }
 
     fn of(headers: &Headers) -> Metadata {
@@ -215,7 +240,14 @@ impl Judge<'_> {
     }
 
     pub(super) fn same_metadata(&mut self, rule: &'static Rule, path: &str, headers: &Headers) {
-        let (declared, said) = (&self.context.metadata.0, Metadata::of(headers).0);
+        let context = self.context;
+        let (declared, said) = (&context.metadata.0, Metadata::of(headers).0);
+        if self.own {
+            for text in &context.contradictions {
+                self.add(&rules::W115, Some(path), text.clone());
+            }
+            self.leftovers(path, &said);
+        }
         if declared.is_empty() {
             return;
         }
@@ -226,8 +258,29 @@ impl Judge<'_> {
                 values.join(", ")
             });
             if ours != its {
-                let text = format!("its {what} is {its:?}, but {ours:?} in setup.cfg");
+                let text =
+                    format!("its {what} is {its:?}, but {ours:?} in setup.cfg or Cargo.toml");
                 self.add(rule, Some(path), text);
+            }
+        }
+    }
+
+    /// What `new` writes to be replaced, and what stands in many an example.
+    fn leftovers(&mut self, path: &str, said: &BTreeMap<&'static str, BTreeSet<String>>) {
+        for (what, value) in said
+            .iter()
+            .flat_map(|(what, values)| values.iter().map(move |it| (what, it)))
+        {
+            let reserved = ["//example.", "@example.", ".example."]
+                .iter()
+                .any(|it| value.contains(it));
+            let left = match *what {
+                "summary" => value.to_uppercase().starts_with("TODO"),
+                "address" | "author" => reserved,
+                _ => false,
+            };
+            if left {
+                self.add(&rules::W116, Some(path), format!("its {what} is {value:?}"));
             }
         }
     }

@@ -165,9 +165,15 @@ rules! {
     W113 All: "there is one .dist-info folder, named like the file, with WHEEL, METADATA and RECORD",
         "installers refuse the wheel otherwise",
         "let the build back end write it", WHEEL;
-    W114 Own: "summary, licence, author, address and Requires-Python in METADATA are those in python/setup.cfg",
+    W114 Own: "summary, licence, author, address and Requires-Python in METADATA are those in python/setup.cfg and Cargo.toml",
         "an index would show the metadata of another project or release",
         "run `make wheels` again", HERE;
+    W115 Own: "where python/setup.cfg and Cargo.toml both give the summary, the licence or an address, they agree",
+        "an index would show something else than the crate says",
+        "remove it from setup.cfg, which takes it from Cargo.toml, or correct one of them", HERE;
+    W116 Own: "nothing is left of a template: a summary that begins with TODO, an address at example.com or the like",
+        "an index would show it, for this version forever",
+        "write what is true into Cargo.toml or python/setup.cfg, or remove it", HERE;
 
     R201 All: "RECORD is a table of three columns: name, hash, size",
         "installers and uninstallers read it",
@@ -313,7 +319,7 @@ rules! {
     S707 Release: "the crate in the sdist builds by itself: cargo build --locked --offline",
         "packagers of distributions build without a network, and with the versions of the lock file",
         "run `cargo update --offline` in the crate, and keep its dependencies few", HERE;
-    S708 Own: "summary, licence, author, address and Requires-Python in PKG-INFO are those in python/setup.cfg",
+    S708 Own: "summary, licence, author, address and Requires-Python in PKG-INFO are those in python/setup.cfg and Cargo.toml",
         "an index would show the metadata of another project or release",
         "run `make sdist` again", HERE;
 

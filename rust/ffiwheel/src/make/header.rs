@@ -2,10 +2,10 @@
 //! that CFFI loads, and its type stub. One run of cbindgen gives both texts.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
-use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
+use cbindgen::{Builder, Config, DocumentationStyle, Language};
 
 use super::library::{debug_library, expanded};
 use super::{layout, names};
@@ -48,14 +48,28 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
         stale.join(", ")
     );
     if stale.is_empty() {
-        say!("the header, _ffi.py and _ffi.pyi are up to date");
+        let names: Vec<_> = outputs(project)
+            .iter()
+            .map(|path| file_name(path))
+            .collect();
+        say!("{} are up to date", names.join(", "));
     }
     Ok(())
 }
 
-fn outputs(project: &Project) -> [PathBuf; 3] {
-    let [module, stub] = ["_ffi.py", "_ffi.pyi"].map(|name| project.package().join(name));
-    [project.header(), module, stub]
+/// What is generated: the header, the module and, for a package with types (PEP 561), its stub.
+pub fn outputs(project: &Project) -> Vec<PathBuf> {
+    let package = project.package();
+    let mut outputs = vec![project.header(), package.join("_ffi.py")];
+    if package.join("py.typed").exists() {
+        outputs.push(package.join("_ffi.pyi"));
+    }
+    outputs
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
@@ -78,41 +92,18 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
         .args([&input, &folder]);
     run::run(&mut command, &folder.join("log"))?;
 
-    let contents = [
-        header,
-        read(&folder.join("_ffi.py"))?,
-        read(&folder.join("_ffi.pyi"))?,
-    ];
-    Ok(outputs(project).into_iter().zip(contents).collect())
-}
-
-/// How cbindgen writes declarations: by the crate's cbindgen.toml or, where there is none, with the
-/// library's name before those of types.
-fn config(project: &Project) -> Result<Config> {
-    let path = project.rust.join("cbindgen.toml");
-    if path.is_file() {
-        return Config::from_file(&path)
-            .map_err(anyhow::Error::msg)
-            .with_context(|| format!("{}", path.display()));
+    let mut found = vec![(project.header(), header)];
+    for path in outputs(project).into_iter().skip(1) {
+        let text = read(&folder.join(file_name(&path)))?;
+        found.push((path, text));
     }
-    let mut config = Config {
-        language: Language::C,
-        style: Style::Both,
-        usize_is_size_t: true,
-        documentation_style: DocumentationStyle::C99,
-        documentation_length: DocumentationLength::Full,
-        ..Config::default()
-    };
-    config.export.prefix = Some(format!("{}_", project.library));
-    config.export.renaming_overrides_prefixing = true;
-    config.enumeration.prefix_with_name = true;
-    Ok(config)
+    Ok(found)
 }
 
 /// The header that C compilers read, and the declarations that CFFI reads.
 /// `table`: what the library says of itself, for a comparison.
 fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, String)> {
-    let mut config = config(project)?;
+    let mut config = config(project, source)?;
     let prefix = project.library.to_uppercase();
     config.header = Some(format!(
         "// Generated {MARK}: edit the Rust source instead.\n//{}",
@@ -180,6 +171,30 @@ fn c_texts(project: &Project, source: &str, table: &str) -> Result<(String, Stri
     };
     names::check(source, &bare, c_name, table)?;
     Ok((header, declarations(&bare)?))
+}
+
+/// How cbindgen writes C: by cbindgen.toml in the crate's folder; without one, types begin with the
+/// library's name, and constants with it in capitals.
+fn config(project: &Project, source: &str) -> Result<Config> {
+    let path = project.rust.join("cbindgen.toml");
+    if path.exists() {
+        return Config::from_file(&path)
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("{}", path.display()));
+    }
+    let prefix = &project.library;
+    let mut config = Config {
+        language: Language::C,
+        usize_is_size_t: true,
+        documentation_style: DocumentationStyle::C99,
+        ..Config::default()
+    };
+    config.export.prefix = Some(format!("{prefix}_"));
+    config.export.renaming_overrides_prefixing = true;
+    let capitals = |name: &str| (name.to_owned(), format!("{}_{name}", prefix.to_uppercase()));
+    config.export.rename = constants(source).map(capitals).collect();
+    config.enumeration.prefix_with_name = true;
+    Ok(config)
 }
 
 /// The header with a full stop after each comment that ends with a backslash, where C

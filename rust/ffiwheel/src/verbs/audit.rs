@@ -32,14 +32,6 @@ pub fn context(project: &Project) -> Result<Context> {
         beside_the_package,
         of_crate,
     } = packed(project, &tracked(project)?)?;
-    let below = |folder: &str| {
-        let prefix = format!("{folder}/");
-        let names = tracked.iter().filter_map(move |path| {
-            path.strip_prefix(&prefix)
-                .map(|name| (name.to_owned(), path.clone()))
-        });
-        names.collect::<Vec<_>>()
-    };
     let module = &project.module;
     let settings = &project.settings;
     let pyproject = fs::read_to_string(project.python.join("pyproject.toml")).unwrap_or_default();
@@ -52,13 +44,20 @@ pub fn context(project: &Project) -> Result<Context> {
     }
     let mut package = BTreeSet::new();
     let mut sources = BTreeMap::new();
-    for (name, path) in below("python") {
-        let own = name.starts_with(&format!("{module}/"));
-        let in_lib = name.starts_with(&format!("{module}/lib/")) && project.program.is_none();
-        if own && !in_lib {
-            package.insert(name.clone());
+    for path in &tracked {
+        let Some(name) = path.strip_prefix("python/") else {
+            continue;
+        };
+        if name.starts_with(&format!("{module}/")) {
+            sources.insert(name.to_owned(), digest(project, path));
+            let in_lib = name.starts_with(&format!("{module}/lib/"));
+            if !in_lib || project.program.is_some() {
+                package.insert(name.to_owned());
+            }
         }
-        if own || licences.contains(&name) || beside_the_package.contains(&name) {
+    }
+    for (name, path) in beside_the_package {
+        if tracked.contains(&path) {
             sources.insert(name, digest(project, &path));
         }
     }
@@ -72,6 +71,8 @@ pub fn context(project: &Project) -> Result<Context> {
         sources.insert(path, contents);
     }
     let workspace = project.workspace.strip_prefix(&project.root)?;
+    let (metadata, contradictions) =
+        Metadata::declared(&pyproject, settings, &project.said_by_crate);
     let home = env::home_dir().unwrap_or_default();
     let private = [&home, &project.root]
         .into_iter()
@@ -97,7 +98,8 @@ pub fn context(project: &Project) -> Result<Context> {
         workspace: workspace.display().to_string(),
         licences,
         beside,
-        metadata: Metadata::declared(&pyproject, settings),
+        metadata,
+        contradictions,
         rows: targets::load(project)?,
         private,
         today: sdist::date(now + 86400),
@@ -109,17 +111,17 @@ pub fn context(project: &Project) -> Result<Context> {
 struct Packed {
     /// Of the files that git tracks, those whose names are not left out.
     tracked: Vec<String>,
-    /// The files of licences, below `python`.
+    /// The names of the licences' files.
     licences: BTreeSet<String>,
     /// Those that are the crate's.
     of_crate: BTreeSet<String>,
-    /// What else of `python` is in an sdist.
-    beside_the_package: BTreeSet<String>,
+    /// What is in an sdist beside package and crate: where each file is in the project.
+    beside_the_package: BTreeMap<String, String>,
 }
 
 fn packed(project: &Project, tracked: &[String]) -> Result<Packed> {
     const ASK: &str = "\
-import json, sys
+import json, os, sys
 sys.path.insert(0, '.')
 import sources
 left_out = lambda path: any(map(sources.is_left_out, path.split('/')))
@@ -131,7 +133,10 @@ print(json.dumps({
     'tracked': tracked,
     'of_crate': list(filter(sources.is_of_crate, tracked)),
     'licences': sources.licences(),
-    'beside_the_package': sources.BESIDE_THE_PACKAGE,
+    'beside_the_package': {
+        name: os.path.relpath(path, sources.ROOT).replace(os.sep, '/')
+        for name, path in sources.beside_the_package().items()
+    },
 }))
 ";
     let mut asked = tempfile::tempfile_in(project.build(""))?;

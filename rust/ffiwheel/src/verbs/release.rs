@@ -65,19 +65,11 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
         project.version,
         project.relative(&project.manifest())
     );
-    let mut files = vec![
-        place_of_version(project)?.0,
-        project.lock_file(),
-        project.root.join("CHANGELOG.md"),
-    ];
+    let mut files = vec![place_of_version(project)?.0, project.lock_file()];
     if project.program.is_none() {
-        let package = project.package();
-        files.extend([
-            project.header(),
-            package.join("_ffi.py"),
-            package.join("_ffi.pyi"),
-        ]);
+        files.extend(header::outputs(project));
     }
+    files.extend(changelog(project));
     let before = files
         .iter()
         .map(|path| Ok((path, read(path)?)))
@@ -97,8 +89,9 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
 }
 
 fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> {
-    let path = project.root.join("CHANGELOG.md");
-    write(&path, dated(&read(&path)?, &new, &today())?)?;
+    if let Some(path) = changelog(project) {
+        write(&path, dated(&read(&path)?, &new, &today())?)?;
+    }
 
     let (path, span) = place_of_version(project)?;
     let mut text = read(&path)?;
@@ -114,6 +107,20 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
     match project.program {
         Some(_) => Ok(()),
         None => header::run(project, false),
+    }
+}
+
+/// The changelog, where the project has one.
+fn changelog(project: &Project) -> Option<PathBuf> {
+    Some(project.root.join("CHANGELOG.md")).filter(|path| path.exists())
+}
+
+/// What is published of the version; without a changelog, its name alone.
+fn notes_of(project: &Project) -> Result<String> {
+    let version = &project.version;
+    match changelog(project) {
+        Some(path) => notes(&read(&path)?, version).map(str::to_owned),
+        None => Ok(format!("{} {version}", project.distribution)),
     }
 }
 
@@ -186,9 +193,7 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
             changed.lines().collect::<Vec<_>>().join("\n  ")
         ));
     }
-    if let Err(error) = read(&project.root.join("CHANGELOG.md"))
-        .and_then(|changelog| notes(&changelog, version).map(drop))
-    {
+    if let Err(error) = notes_of(project) {
         findings.push(format!("{error:#}: describe the release there"));
     }
     if project.program.is_none() {
@@ -269,8 +274,7 @@ fn git(project: &Project, words: &[&str]) -> Result<String> {
 /// it: SHA256SUMS, the notes, and the SBOMs, which the wheels contain, too.
 pub fn gather(project: &Project) -> Result<()> {
     let folder = project.build("release");
-    let changelog = read(&project.root.join("CHANGELOG.md"))?;
-    let notes = notes(&changelog, &project.version)?;
+    let notes = notes_of(project)?;
     audit::run(project, &audit::Options::of_release())?;
 
     if folder.exists() {
