@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 7923a7e098b66658: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 7725187f5634716f: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With
