@@ -125,7 +125,8 @@ def test_the_judge_refuses_a_contradiction_and_what_is_left_of_a_template(tmp_pa
     commit(project)
     ffiwheel(project, "sdist")
     text = ffiwheel(project, "audit", fails=True)
-    assert text.count("error[W115]") == 1 and text.count("error[W116]") == 2
+    assert text.count("error[W115]") == 1 and text.count("warning[W116]") == 2
+    assert ffiwheel(project, "audit", "--release", fails=True).count("error[W116]") == 2
     assert 'its licence is "CC0-1.0" in setup.cfg, but "MIT" in Cargo.toml (license)' in text
     assert 'its summary is "TODO: what it does"' in text
     assert 'its address is "https://git.example.com/d"' in text

@@ -43,6 +43,8 @@ pub struct Context {
     /// Paths of this machine, which no file that leaves may hold.
     pub private: Vec<String>,
     pub today: [u32; 6],
+    /// Whether the files are to be released as they are.
+    pub release: bool,
 }
 
 impl Context {

@@ -97,7 +97,10 @@ impl<'a> Judge<'a> {
         }
         let mut finding = Finding {
             rule,
-            severity: rule.severity(self.own),
+            severity: match rule.scope {
+                Scope::Release if !self.context.release => Severity::Warning,
+                _ => rule.severity(self.own),
+            },
             file: self.judged.file.clone(),
             member: member.map(|member| shortened(member.to_owned())),
             message: shortened(message.into()),

@@ -171,7 +171,7 @@ rules! {
     W115 Own: "where python/setup.cfg and Cargo.toml both give the summary, the licence or an address, they agree",
         "an index would show something else than the crate says",
         "remove it from setup.cfg, which takes it from Cargo.toml, or correct one of them", HERE;
-    W116 Own: "nothing is left of a template: a summary that begins with TODO, an address at example.com or the like",
+    W116 Release: "nothing is left of a template: a summary that begins with TODO, an address at example.com or the like",
         "an index would show it, for this version forever",
         "write what is true into Cargo.toml or python/setup.cfg, or remove it", HERE;
 

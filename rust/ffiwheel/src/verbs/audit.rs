@@ -103,6 +103,7 @@ pub fn context(project: &Project) -> Result<Context> {
         rows: targets::load(project)?,
         private,
         today: sdist::date(now + 86400),
+        release: false,
     })
 }
 
@@ -232,7 +233,8 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     if let Some(code) = &options.explain {
         return explain(code);
     }
-    let context = context(project)?;
+    let mut context = context(project)?;
+    context.release = options.release;
     let files = match &options.files[..] {
         [] => in_dist(project)?,
         files => files.to_vec(),

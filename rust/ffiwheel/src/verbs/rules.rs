@@ -67,7 +67,8 @@ fn markdown() -> String {
          # The rules of `make audit`\n\n\
          In this project's files every finding is an error. In other files, findings of\n\
          the rules marked *advice* are warnings, and the rules marked *own* and *release* are\n\
-         not applied. `make audit EXPLAIN=CODE` says why a rule exists, how to comply, and\n\
+         not applied. Until it is released (`make audit RELEASE=1`), what the latter find here\n\
+         is a warning. `make audit EXPLAIN=CODE` says why a rule exists, how to comply, and\n\
          where it comes from.\n",
     );
     for (letter, title) in groups {
