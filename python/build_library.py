@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 7725187f5634716f: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 7fd8a01911644915: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With
@@ -42,6 +42,7 @@ import platform_tag
 from sources import (
     CRATE,
     EXCLUDE,
+    FEATURES,
     FFI,
     HERE,
     IN_CHECKOUT,
@@ -317,6 +318,7 @@ class build_library(Command):
     user_options = [
         ("kit=", None, "the version of these files, for `ffiwheel update`"),
         ("crate=", None, "the crate's folder [default: ../rust]"),
+        ("features=", None, "the crate's features to build with, beside the default ones"),
         ("exclude=", None, "names and patterns of what neither sdists nor the library contain"),
         ("kind=", None, "what a wheel brings: library or program [default: library]"),
         ("program=", None, "the program's name [default: the project's]"),
@@ -330,7 +332,7 @@ class build_library(Command):
 
     def initialize_options(self):
         # sources.py and the pipeline read these.
-        self.crate = self.exclude = self.kind = self.kit = self.program = None
+        self.crate = self.features = self.exclude = self.kind = self.kit = self.program = None
         self.command = self.output = self.library = self.sbom = self.inplace = None
 
     def finalize_options(self):
@@ -447,6 +449,8 @@ class build_library(Command):
                 return "with another value of %s in the environment" % name
         if stamp.get("settings", settings_digest()) != settings_digest():
             return "with another configuration of cargo"
+        if stamp.get("features", FEATURES) != FEATURES:
+            return "with other features"
         if self.rustc() and stamp.get("rustc") not in (None, self.rustc()):
             return "by another version of Rust"
         return None
@@ -482,6 +486,7 @@ class build_library(Command):
         command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked"]
         command += ["--bin", PROGRAM] if PROGRAM else ["--lib"]
         command += ["--message-format", "json-render-diagnostics"]
+        command += ["--features", ",".join(FEATURES)] if FEATURES else []
         host = self.host_triple()
         target = self.target or host and self.own_triple(host)
         if target:  # A `build.target` in a folder above would count otherwise.
@@ -571,6 +576,7 @@ class build_library(Command):
                 beside=beside_crate(paths),
                 environment=environment(names),
                 settings=settings_digest(),
+                features=FEATURES,
                 rustc=self.rustc(),
             )
         try:

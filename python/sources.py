@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 22df23f0369aadd5: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 a4cc0d655e14d500: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -110,6 +110,10 @@ ROOT = os.pardir if IN_CHECKOUT else os.curdir
 CRATE = os.path.normpath(os.path.join(ROOT, PLACE))
 # Names and patterns, relative to the crate, of what neither sdists nor the library contain.
 EXCLUDE = [os.path.normpath(it).replace(os.sep, "/") for it in listed("build_library", "exclude")]
+
+
+# What cargo builds the crate with, beside its default features.
+FEATURES = listed("build_library", "features")
 
 
 def generated(name):

@@ -10,13 +10,26 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
+
 import process
 from process import Word
+from project import SETTINGS
 
 # Every Python that a wheel promises to serve. The first ones are missed when they are not
 # there; the others are used when they are.
+REQUIRED = SpecifierSet(SETTINGS.get("options", "python_requires", fallback=""))
 EXPECTED = ["2.7"] + [f"3.{minor}" for minor in range(6, 14)] + ["pypy3"]
 EXTRA = ["3.13t", "3.14", "3.14t", "3.15", "3.15t", "pypy"]
+
+
+def is_served(name: str) -> bool:
+    """Whether `python_requires` allows some release of a Python; PyPy 3's numbers vary."""
+    number = {"pypy": "2.7", "pypy3": ""}.get(name, name.rstrip("t"))
+    return not number or any(REQUIRED.contains(f"{number}.{patch}") for patch in range(40))
+
+
+EXPECTED, EXTRA = list(filter(is_served, EXPECTED)), list(filter(is_served, EXTRA))
 
 IDENTIFY = """
 import json, platform, sys

@@ -192,7 +192,7 @@ def only(pattern: str) -> Path:
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
-    return only(f"dist/*-py2.py3-none-*.{OWN}.whl")
+    return only(f"dist/*-none-*.{OWN}.whl")
 
 
 @pytest.fixture(scope="session")

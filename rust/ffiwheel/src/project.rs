@@ -124,6 +124,14 @@ impl Project {
         self.rust.join(format!("include/{}.h", self.library))
     }
 
+    /// The crate's features that setup.cfg adds to its default ones.
+    pub fn features(&self) -> Vec<String> {
+        let words = self.settings.get("build_library", "features");
+        let words = words.split(['\n', ',']).map(str::trim);
+        let words = words.filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    }
+
     /// The crate's manifest, and the lock file that cargo builds it by.
     pub fn manifest(&self) -> PathBuf {
         self.rust.join("Cargo.toml")

@@ -17,11 +17,7 @@ install_requires =
     cffi>=1.15.1; platform_python_implementation != "PyPy"
 """
 
-BUILD_SYSTEM = """\
-[build-system]
-requires = ["setuptools>=44", "wheel; python_version < '3.8'"]
-build-backend = "setuptools.build_meta"
-"""
+KIT = ["setup.py", "build_library.py", "platform_tag.py", "sources.py", "pyproject.toml"]
 
 MODULE = '''\
 """Halves numbers."""
@@ -113,7 +109,6 @@ def make(
     files = {
         ".gitignore": "build/\ndist/\ntarget/\n*.egg-info/\n*.so\n*.so.json\n",
         "python/setup.cfg": SETTINGS + (settings and f"\n[build_library]\n{settings}"),
-        "python/pyproject.toml": BUILD_SYSTEM,
         "README.md": "# {distribution}\n\nHalves numbers.\n",
         f"python/{module}/__init__.py": MODULE,
         f"{place}/Cargo.toml": MANIFEST,
@@ -133,7 +128,7 @@ def make(
 
 
 def copy_kit(folder, crate, names):
-    for name in ["setup.py", "build_library.py", "platform_tag.py", "sources.py"]:
+    for name in KIT:
         shutil.copy(ROOT / "python" / name, folder / "python")
     package = folder / "python" / names["module"]
     for path in (ROOT / "python" / PACKAGE).glob("_[a-z]*.py"):

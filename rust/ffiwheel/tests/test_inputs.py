@@ -263,7 +263,7 @@ def test_uv_builds_again_when_the_crate_changes_and_else_when_it_is_told(origins
     del origins.environment["CFLAGS"]
     sync()
     # What the README says of the rest.
-    expected = change("crate")
+    expected = change("file")
     assert not sync()
     assert sync("--reinstall-package", NAME) and expected in library.read_bytes()
 

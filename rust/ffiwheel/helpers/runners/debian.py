@@ -149,7 +149,7 @@ def main(architecture: str, path: str) -> int:
     pip = roots.pypi("pip", roots.PIP, unpacked=True)
     root, program, options = cpython(architecture)
     run_python(architecture, root, program, pip, options, wheel)
-    if architecture not in PYPY_ARCHITECTURES:
+    if architecture not in PYPY_ARCHITECTURES or "-py3-" in wheel.name:
         return 1
     try:
         check_floor(wheel, "bullseye")

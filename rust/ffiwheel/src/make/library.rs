@@ -158,7 +158,7 @@ impl<'a> Builder<'a> {
                 .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
         }
         let library = artefact(project, plan, folder)?;
-        check(target, &library)?;
+        check(project, target, &library)?;
         if project.program.is_none() {
             layout::check(project, target, &library, folder)?;
         }
@@ -199,12 +199,12 @@ pub fn no_image(target: &Target) -> String {
 
 /// Whether the library needs no more than its tag allows. The rest is audited in the finished
 /// wheel.
-fn check(target: &Target, path: &Path) -> Result<()> {
+fn check(project: &Project, target: &Target, path: &Path) -> Result<()> {
     let tags = target.tags.iter();
     let platforms: Vec<_> = tags.filter_map(|tag| platform::platform(tag)).collect();
     let place = Place {
         platforms: &platforms,
-        python2: true,
+        python2: project.python_tags() != "py3",
         ..Place::default()
     };
     let found: Vec<String> = promise::needs(&library::read(path)?, &place)

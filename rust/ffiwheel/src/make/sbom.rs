@@ -98,9 +98,11 @@ fn encoded(text: &str) -> String {
 /// `rustc`: what `rustc -vV` says.
 pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Result<String> {
     let (out, log) = (folder.join("metadata"), folder.join("metadata.log"));
+    let features = project.features();
     let cargo_says = |words: &[&str]| -> Result<String> {
         let mut command = toolchain::cargo(project)?;
         command.current_dir(&project.rust).args(words);
+        command.args(features.iter().map(|name| format!("--features={name}")));
         run::run_to(&mut command, &log, Some(&out))?;
         read(&out)
     };

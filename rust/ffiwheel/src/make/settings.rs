@@ -30,6 +30,8 @@ pub struct Settings {
     rust: PathBuf,
     /// The package's name, and the library's.
     module: String,
+    /// Those of the crate that setup.cfg adds to its default ones.
+    features: Vec<String>,
     /// The repository's flags for the compiler, by triple or `cfg(…)`; "" is for every target.
     flags: BTreeMap<String, Vec<String>>,
     /// Settings from elsewhere that would change what is built, and are ignored.
@@ -43,6 +45,7 @@ impl Settings {
         let mut settings = Settings {
             rust: project.rust.clone(),
             module: project.module.clone(),
+            features: project.features(),
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),
@@ -197,6 +200,11 @@ impl Settings {
         inside: bool,
     ) -> Result<()> {
         let mut more = [needed_flags(triple, &self.module), more].concat();
+        command.args(
+            self.features
+                .iter()
+                .map(|name| format!("--features={name}")),
+        );
         command.env_remove("RUSTFLAGS");
         command.env_remove("CARGO_ENCODED_RUSTFLAGS");
         if local() {
@@ -340,6 +348,7 @@ mod tests {
         let mut settings = Settings {
             rust: PathBuf::from("."),
             module: "example".into(),
+            features: Vec::new(),
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),

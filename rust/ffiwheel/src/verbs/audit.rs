@@ -446,7 +446,14 @@ fn builds_alone(project: &Project, sdist_name: &str) -> Result<()> {
     let mut command = toolchain::cargo(project)?;
     command
         .current_dir(folder.join(&project.place))
-        .args(["build", "--locked", "--offline", "--target-dir"])
+        .args(["build", "--locked", "--offline"])
+        .args(
+            project
+                .features()
+                .iter()
+                .map(|name| format!("--features={name}")),
+        )
+        .arg("--target-dir")
         .arg(scratch.path().join("target"))
         .env_remove("CARGO_BUILD_TARGET");
     run::run(&mut command, &project.build("audit").join("log"))
