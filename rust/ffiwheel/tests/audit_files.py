@@ -68,7 +68,10 @@ class Wheel:
         self.record = None  # RECORD's text, where it is not what fits
         self.extra = []  # (ZipInfo, contents) that stand behind the others
         self.finish = bytes  # what is done to the finished archive's bytes
-        (self.library,) = (name for name in self.files if name.startswith(f"{PACKAGE}/lib/"))
+        # A wheel of a program has none.
+        found = [name for name in self.files if name.startswith(f"{PACKAGE}/lib/")]
+        self.library = found[0] if found else None
+        (self.info,) = {name.split("/")[0] for name in self.files if ".dist-info/" in name}
 
     def edit(self, name, old, new, count=1):
         old, new = (text.encode() if isinstance(text, str) else text for text in (old, new))
@@ -91,7 +94,7 @@ class Wheel:
         """Changes the tags, in the name and in WHEEL alike."""
         assert old in self.name
         self.name = self.name.replace(old, new)
-        text = self.files[f"{INFO}/WHEEL"].decode()
+        text = self.files[f"{self.info}/WHEEL"].decode()
         pythons, abis, platforms = self.name[:-4].split("-")[-3:]
         tags = [
             f"Tag: {python}-{abi}-{platform}"
@@ -100,12 +103,12 @@ class Wheel:
             for platform in platforms.split(".")
         ]
         others = [line for line in text.splitlines() if line and not line.startswith("Tag")]
-        self.files[f"{INFO}/WHEEL"] = "\n".join([*others, *tags, ""]).encode()
+        self.files[f"{self.info}/WHEEL"] = "\n".join([*others, *tags, ""]).encode()
 
     def records(self):
         rows = []
         for name, contents in self.files.items():
-            if name == f"{INFO}/RECORD":
+            if name == f"{self.info}/RECORD":
                 rows.append(f"{name},,")
                 continue
             digest = base64.urlsafe_b64encode(hashlib.sha256(contents).digest())
@@ -114,13 +117,15 @@ class Wheel:
 
     def write(self, folder):
         path = folder / self.name
-        if f"{INFO}/RECORD" in self.files:
+        if f"{self.info}/RECORD" in self.files:
             record = self.record if self.record is not None else "\n".join(self.records()) + "\n"
-            self.files[f"{INFO}/RECORD"] = record.encode()
+            self.files[f"{self.info}/RECORD"] = record.encode()
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for name, contents in self.files.items():
-                info = self.infos.get(name) or new_info(name, self.infos[LICENSE].date_time)
+                info = self.infos.get(name) or new_info(
+                    name, next(iter(self.infos.values())).date_time
+                )
                 archive.writestr(info, contents)
             for info, contents in self.extra:
                 archive.writestr(info, contents)

@@ -41,7 +41,8 @@ impl Judge<'_> {
             Ok(slices) => slices?,
             Err(error) => {
                 self.add(&rules::L302, member, format!("{error:#}"));
-                return Some((true, false));
+                let program = self.context.program.is_some();
+                return Some((!program, program));
             }
         };
         for (rule, message) in needs(&slices, place) {
