@@ -139,7 +139,10 @@ def flags_of_environment(environment):
 
 
 def needed_flags(platform):
-    """What rustc needs to build the library for a platform. The pipeline gives it the same."""
+    """What rustc needs to build the library for a platform. The pipeline gives it the same; and
+    makes each program for musl static, where a build for one machine takes Rust's default."""
+    if PROGRAM:
+        return []
     if platform.libc == "musl":  # else cargo builds programs only, and leaves the cdylib out
         return ["-C", "target-feature=-crt-static"]
     if platform.system == "macos":  # else it has its path on the machine that built it

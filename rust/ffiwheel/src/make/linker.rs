@@ -84,9 +84,7 @@ pub fn plan(
         Backend::Docker => docker(project, target, &image.context("no image")?, folder)?,
         Backend::Cross => cross(project, target, toolchain, folder)?,
     };
-    if project.program.is_some() {
-        plan.rustflags.extend(static_libc(target));
-    } else if target.system() == System::Musllinux {
+    if target.system() == System::Musllinux && project.program.is_none() {
         plan.rustflags.push(static_unwinder(&plan)?);
     }
     Ok(plan)
@@ -111,7 +109,6 @@ fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
         // zig brings what rustc would: musl, and the unwinder. rustc's word for a static program
         // that can be loaded anywhere is none of zig's.
         System::Musllinux if project.program.is_some() => {
-            plan.rustflags.extend(static_libc(target));
             ["-Clink-self-contained=no", "-Clink-arg=-pie"]
                 .map(String::from)
                 .into()
@@ -126,12 +123,6 @@ fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
         _ => "rustc",
     });
     Ok(plan)
-}
-
-/// The flags that make a program for musl static, whatever Rust's default is.
-fn static_libc(target: &Target) -> Option<String> {
-    let of_musl = target.system() == System::Musllinux;
-    of_musl.then(|| "-Ctarget-feature=+crt-static".to_owned())
 }
 
 fn docker(project: &Project, target: &Target, image: &Image, folder: &Path) -> Result<Plan> {

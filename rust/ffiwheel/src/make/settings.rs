@@ -28,10 +28,10 @@ fn local() -> bool {
 pub struct Settings {
     /// The crate's folder.
     rust: PathBuf,
-    /// The package's name, and the library's.
-    module: String,
     /// Those of the crate that setup.cfg adds to its default ones.
     features: Vec<String>,
+    /// The package's name, and the library's; None for a program.
+    library: Option<String>,
     /// The repository's flags for the compiler, by triple or `cfg(…)`; "" is for every target.
     flags: BTreeMap<String, Vec<String>>,
     /// Settings from elsewhere that would change what is built, and are ignored.
@@ -44,8 +44,11 @@ impl Settings {
     pub fn of(project: &Project) -> Result<Settings> {
         let mut settings = Settings {
             rust: project.rust.clone(),
-            module: project.module.clone(),
             features: project.features(),
+            library: match project.program {
+                Some(_) => None,
+                None => Some(project.module.clone()),
+            },
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),
@@ -199,12 +202,12 @@ impl Settings {
         more: Vec<String>,
         inside: bool,
     ) -> Result<()> {
-        let mut more = [needed_flags(triple, &self.module), more].concat();
         command.args(
             self.features
                 .iter()
                 .map(|name| format!("--features={name}")),
         );
+        let mut more = [needed_flags(triple, self.library.as_deref()), more].concat();
         command.env_remove("RUSTFLAGS");
         command.env_remove("CARGO_ENCODED_RUSTFLAGS");
         if local() {
@@ -256,17 +259,20 @@ impl Settings {
     }
 }
 
-/// What the compiler needs to build the library for a target. python/build_library.py gives it the
-/// same.
-fn needed_flags(triple: &str, module: &str) -> Vec<String> {
-    let flag = if triple.contains("-linux-musl") {
+/// What the compiler needs to build the library of that name for a target, which
+/// python/build_library.py gives it, too; or a program.
+fn needed_flags(triple: &str, library: Option<&str>) -> Vec<String> {
+    let musl = triple.contains("-linux-musl");
+    let flag = match library {
+        // So it runs whatever the system's libc is. Rust's default may change.
+        None if musl => "target-feature=+crt-static".to_owned(),
         // Else cargo builds programs only, and leaves the cdylib out.
-        "target-feature=-crt-static".to_owned()
-    } else if triple.ends_with("-apple-darwin") {
+        Some(_) if musl => "target-feature=-crt-static".to_owned(),
         // Else it has its path on the machine that built it.
-        format!("link-arg=-Wl,-install_name,@rpath/lib{module}.dylib")
-    } else {
-        return Vec::new();
+        Some(name) if triple.ends_with("-apple-darwin") => {
+            format!("link-arg=-Wl,-install_name,@rpath/lib{name}.dylib")
+        }
+        _ => return Vec::new(),
     };
     vec!["-C".to_owned(), flag]
 }
@@ -347,8 +353,8 @@ mod tests {
     fn a_target_has_the_flags_of_the_repository() {
         let mut settings = Settings {
             rust: PathBuf::from("."),
-            module: "example".into(),
             features: Vec::new(),
+            library: Some("example".into()),
             flags: BTreeMap::new(),
             left_out: Vec::new(),
             refused: Vec::new(),
@@ -366,11 +372,15 @@ mod tests {
 
     #[test]
     fn a_target_has_the_flags_that_it_needs() {
-        let flags = |triple| needed_flags(triple, "m").join(" ");
+        let flags = |triple| needed_flags(triple, Some("m")).join(" ");
         let name = "-C link-arg=-Wl,-install_name,@rpath/libm.dylib";
         assert_eq!(flags("aarch64-apple-darwin"), name);
         let musl = flags("armv7-unknown-linux-musleabihf");
         assert_eq!(musl, "-C target-feature=-crt-static");
         assert_eq!(flags("x86_64-unknown-linux-gnu"), "");
+        let of_program = |triple| needed_flags(triple, None).join(" ");
+        let musl = of_program("x86_64-unknown-linux-musl");
+        assert_eq!(musl, "-C target-feature=+crt-static");
+        assert_eq!(of_program("aarch64-apple-darwin"), "");
     }
 }
