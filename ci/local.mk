@@ -26,6 +26,14 @@ tool: .venv/installed ## Build the tool's own sdist and wheels, into build/tool/
 	$(BIN)/python scripts/tool_project.py build/tool
 	cd build/tool && $(FFIWHEEL) sdist && $(FFIWHEEL) wheels
 
+# One version for both, and one tag.
+check-tag: check-tool
+.PHONY: check-tool
+check-tool:
+	@version=$$(sed -n '/^version = /{p;q}' rust/Cargo.toml); \
+	  grep -qxF "$$version" rust/ffiwheel/Cargo.toml || \
+	  { echo 'error: rust/ffiwheel/Cargo.toml has another version than rust/Cargo.toml: run `make bump VERSION=…`' >&2; exit 1; }
+
 .PHONY: test-tool
 test-tool: .venv/installed ## Run the tests of the tool
 	$(FFIWHEEL) sdist

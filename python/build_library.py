@@ -64,7 +64,7 @@ from sources import (
     native,
     package_files,
     path_of,
-    python_tags,
+    pythons,
     read_lines,
     refuse_what_is_not_packed,
     sdist_files,
@@ -693,7 +693,7 @@ class BdistWheel(bdist_wheel):
     def get_tag(self):
         self.run_command("build_library")
         platform = self.get_finalized_command("build_library").platform
-        self.tag = python_tags(), "none", platform.tag
+        self.tag = pythons(), "none", platform.tag
         return self.tag
 
     def write_wheelfile(self, wheelfile_base, *args, **kwargs):

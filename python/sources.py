@@ -116,6 +116,13 @@ EXCLUDE = [os.path.normpath(it).replace(os.sep, "/") for it in listed("build_lib
 FEATURES = listed("build_library", "features")
 
 
+def pythons():
+    """The first part of a wheel's tag: without Python 2 where `python_requires` excludes it."""
+    required = (SETTINGS.get(("options", "python_requires")) or "").split(",")
+    three = any(re.match(r"(>=?|~=|===?)\s*3", clause.strip()) for clause in required)
+    return "py3" if three else "py2.py3"
+
+
 def generated(name):
     """A constant of _ffi.py, which cannot be imported before cffi is there."""
     found = re.search(r"^%s = '(.*)'$" % name, text_of(FFI), re.MULTILINE)
@@ -159,14 +166,6 @@ def path_of(name):
     """Where a file is that setup.cfg names: here or, in a checkout, in the project's folder."""
     above = os.path.normpath(os.path.join(ROOT, name))
     return above if os.path.lexists(above) and not os.path.lexists(name) else name
-
-
-def python_tags():
-    """The Pythons in a wheel's name, https://peps.python.org/pep-0425/: 3 alone where setup.cfg's
-    python_requires excludes Python 2."""
-    required = SETTINGS.get(("options", "python_requires"), "").split(",")
-    of_3 = any(re.match(r"(>=?|~=|==) *[3-9]", clause.strip()) for clause in required)
-    return "py3" if of_3 else "py2.py3"
 
 
 def licences():

@@ -74,7 +74,8 @@ def find() -> dict[str, tuple[Path, str]]:
             answer = subprocess.run([path, "-c", IDENTIFY], capture_output=True, text=True)
             if answer.returncode == 0:
                 identity, version = json.loads(answer.stdout)
-                if identity in EXPECTED + EXTRA and name in (None, identity):
+                allowed = identity in EXPECTED + EXTRA and version.split()[1] in REQUIRED
+                if allowed and name in (None, identity):
                     found.setdefault(identity, (path, version))
     return found
 

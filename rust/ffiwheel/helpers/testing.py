@@ -22,7 +22,7 @@ import pytest
 import interpreters
 from interpreters import EXPECTED, EXTRA
 from process import Word
-from project import PACKAGE, ROOT
+from project import PACKAGE, PROGRAM, ROOT
 from runners import checks
 
 SCENARIOS = ["wheel", "sdist", "develop"]
@@ -132,7 +132,7 @@ class Environment:
         """Runs the installed package, as `smoke` does, and its module; returns what it printed."""
         options.setdefault("cwd", self.folder)
         text = smoke(self.python, **options)
-        if (ROOT / "python" / PACKAGE / "__main__.py").exists():
+        if (ROOT / "python" / PACKAGE / "__main__.py").exists() and not PROGRAM:
             text += run(self.python, "-m", PACKAGE, **options)
         return text
 
@@ -192,7 +192,7 @@ def only(pattern: str) -> Path:
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
-    return only(f"dist/*-none-*.{OWN}.whl")
+    return only(f"dist/*-none-*{OWN}*.whl")
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,23 @@ impl Project {
         words.map(str::to_owned).collect()
     }
 
+    /// The first part of a wheel's tag, by the rule of python/sources.py: without Python 2 where
+    /// `python_requires` excludes it.
+    pub fn pythons(&self) -> &'static str {
+        let required = self.settings.get("options", "python_requires");
+        let is_three = |clause: &str| {
+            let clause = clause.trim();
+            let version = [">=", ">", "~=", "===", "=="]
+                .iter()
+                .find_map(|sign| clause.strip_prefix(sign));
+            version.is_some_and(|version| version.trim_start().starts_with('3'))
+        };
+        match required.split(',').any(is_three) {
+            true => "py3",
+            false => "py2.py3",
+        }
+    }
+
     /// The crate's manifest, and the lock file that cargo builds it by.
     pub fn manifest(&self) -> PathBuf {
         self.rust.join("Cargo.toml")
@@ -143,23 +160,6 @@ impl Project {
 
     pub fn lock_file(&self) -> PathBuf {
         self.workspace.join("Cargo.lock")
-    }
-
-    /// The Pythons in a wheel's name, by the rule of python/sources.py.
-    pub fn python_tags(&self) -> &'static str {
-        let required = self.settings.get("options", "python_requires");
-        let of_3 = |clause: &str| {
-            let operators = [">=", ">", "~=", "=="];
-            let version = operators.iter().find_map(|it| clause.strip_prefix(it));
-            version.is_some_and(|it| {
-                it.trim_start()
-                    .starts_with(['3', '4', '5', '6', '7', '8', '9'])
-            })
-        };
-        match required.split(',').map(str::trim).any(of_3) {
-            true => "py3",
-            false => "py2.py3",
-        }
     }
 
     /// What the names of its wheels and sdists begin with.

@@ -180,7 +180,7 @@ impl Target {
     }
 
     pub fn wheel_name(&self, project: &Project) -> String {
-        let (stem, pythons) = (project.file_stem(), project.python_tags());
+        let (stem, pythons) = (project.file_stem(), project.pythons());
         format!("{stem}-{pythons}-none-{}.whl", self.tags.join("."))
     }
 

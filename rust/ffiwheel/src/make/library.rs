@@ -204,7 +204,7 @@ fn check(project: &Project, target: &Target, path: &Path) -> Result<()> {
     let platforms: Vec<_> = tags.filter_map(|tag| platform::platform(tag)).collect();
     let place = Place {
         platforms: &platforms,
-        python2: project.python_tags() != "py3",
+        python2: project.pythons() != "py3",
         ..Place::default()
     };
     let found: Vec<String> = promise::needs(&library::read(path)?, &place)

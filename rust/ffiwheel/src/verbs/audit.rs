@@ -90,7 +90,7 @@ pub fn context(project: &Project) -> Result<Context> {
             None => header::functions(&read(&project.header())?, &project.library),
         },
         program: project.program.clone(),
-        pythons: project.python_tags().to_owned(),
+        pythons: project.pythons().to_owned(),
         package,
         info,
         sources,

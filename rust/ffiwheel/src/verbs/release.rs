@@ -70,11 +70,18 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
         files.extend(header::outputs(project));
     }
     files.extend(changelog(project));
+    let followers = followers(project)?;
+    for folder in &followers {
+        files.extend(["Cargo.toml", "Cargo.lock"].map(|name| folder.join(name)));
+    }
     let before = files
         .iter()
         .map(|path| Ok((path, read(path)?)))
         .collect::<Result<Vec<_>>>()?;
-    let set = set_version(project, version, new);
+    let set = set_version(project, version, new).and_then(|()| {
+        let mut followers = followers.iter();
+        followers.try_for_each(|folder| set_in_crate(project, folder, version))
+    });
     for (path, text) in before {
         if set.is_err() {
             write(path, text)?;
@@ -94,16 +101,9 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
     }
 
     let (path, span) = place_of_version(project)?;
-    let mut text = read(&path)?;
-    text.replace_range(span, &format!("{version:?}"));
-    write(&path, text)?;
+    write_version(&path, span, version)?;
     project.version = new;
-
-    let mut cargo = toolchain::cargo(project)?;
-    cargo
-        .current_dir(&project.rust)
-        .args(["update", "--workspace"]);
-    run::run(&mut cargo, &project.build("tag").join("log"))?;
+    update_lock(project, &project.rust)?;
     match project.program {
         Some(_) => Ok(()),
         None => header::run(project, false),
@@ -124,21 +124,65 @@ fn notes_of(project: &Project) -> Result<String> {
     }
 }
 
+fn write_version(path: &Path, span: Range<usize>, version: &str) -> Result<()> {
+    let mut text = read(path)?;
+    text.replace_range(span, &format!("{version:?}"));
+    write(path, text)
+}
+
+fn update_lock(project: &Project, folder: &Path) -> Result<()> {
+    let mut cargo = toolchain::cargo(project)?;
+    cargo.current_dir(folder).args(["update", "--workspace"]);
+    run::run(&mut cargo, &project.build("tag").join("log"))
+}
+
+/// The folders of the crates that stand in the crate's own, are no part of it, by `exclude` in
+/// setup.cfg, and have its version: they go on having it.
+fn followers(project: &Project) -> Result<Vec<PathBuf>> {
+    let named = project.settings.get("build_library", "exclude");
+    let mut found = Vec::new();
+    for name in named.split([',', '\n']).map(str::trim) {
+        let folder = project.rust.join(name);
+        if name.is_empty() || !folder.join("Cargo.lock").is_file() {
+            continue;
+        }
+        let manifest: Manifest = toml::from_str(&read(&folder.join("Cargo.toml"))?)?;
+        let version = manifest.package.and_then(|it| it.version);
+        let version = version.and_then(|it| project::python_version(it.get_ref().as_str()?).ok());
+        if version.as_ref() == Some(&project.version) {
+            found.push(folder);
+        }
+    }
+    Ok(found)
+}
+
+fn set_in_crate(project: &Project, folder: &Path, version: &str) -> Result<()> {
+    let path = folder.join("Cargo.toml");
+    let manifest: Manifest = toml::from_str(&read(&path)?)?;
+    let place = manifest.package.and_then(|package| package.version);
+    let place = place.context("it has had a version")?;
+    write_version(&path, place.span(), version)?;
+    update_lock(project, folder)
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    package: Option<Package>,
+    workspace: Option<Workspace>,
+}
+
+#[derive(Deserialize)]
+struct Workspace {
+    package: Option<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    version: Option<Spanned<toml::Value>>,
+}
+
 /// The manifest that says the crate's version, its own or its workspace's, and where.
 fn place_of_version(project: &Project) -> Result<(PathBuf, Range<usize>)> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        package: Option<Package>,
-        workspace: Option<Workspace>,
-    }
-    #[derive(Deserialize)]
-    struct Workspace {
-        package: Option<Package>,
-    }
-    #[derive(Deserialize)]
-    struct Package {
-        version: Option<Spanned<toml::Value>>,
-    }
     let span = |package: Option<Package>| {
         let version = package?.version?;
         version.get_ref().is_str().then(|| version.span())
