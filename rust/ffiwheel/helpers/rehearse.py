@@ -239,7 +239,7 @@ def installations(name: str, version: str) -> Iterator[tuple[str, str | None, In
     if (3, 8) <= number:
         yield "uv", None, with_uv
         if project.PROGRAM:
-            yield "uv", None, with_uvx
+            yield "uvx", None, with_uvx
     if number <= (3, 8) and sys.platform == "linux":
         yield "pip", OLDEST_PIP, with_pip
     if name in TOO_OLD_PIP and sys.platform == "linux":
@@ -259,8 +259,8 @@ def rehearse(
                 lambda *words: process.run(words, env=process.environment()),
                 path, version, folder / "environment",
             )  # fmt: skip
-            if installer == "uv":
-                label = " ".join(process.run([BIN / "uv", "--version"]).split()[:2])
+            if installer.startswith("uv"):
+                label = " ".join(process.run([BIN / installer, "--version"]).split()[:2])
             else:
                 upgrade: list[Word] = [
                     python,

@@ -98,6 +98,11 @@ def test_bump_changes_every_place_that_names_the_version(project):
     heading = (project.root / "CHANGELOG.md").read_text().splitlines()[2]
     assert re.fullmatch(r"## 0\.2\.0 - \d{4}-\d\d-\d\d", heading)
     assert "tag the commit v0.2.0" in text and "changed rust/Cargo.toml" in text
+    # The tool's crate goes with it, as long as it has the same version.
+    manifest, lock = (project.root / f"rust/ffiwheel/Cargo.{end}" for end in ("toml", "lock"))
+    assert '\nversion = "0.2.0"\n' in manifest.read_text()
+    assert 'name = "ffiwheel"\nversion = "0.2.0"\n' in lock.read_text()
+    assert "changed rust/ffiwheel/Cargo.toml" in text
     # Again is fine, and changes nothing.
     assert "changed" not in ffiwheel(project, "bump", "0.2.0")
 
