@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 7fd8a01911644915: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 491a1fe16e5bd5a1: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 a4cc0d655e14d500: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 f3e930eed35d1a60: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
