@@ -98,12 +98,16 @@ impl Progress {
         }
         self.total.inc(1);
         if let Some(error) = error {
-            let text = format!("error: {target}: {error}");
-            if self.terminal {
-                let _ = self.bars.println(text);
-            } else {
-                eprintln!("{text}");
-            }
+            self.note(&format!("error: {target}: {error}"));
+        }
+    }
+
+    /// Prints a line above what is under way.
+    pub fn note(&self, text: &str) {
+        if self.terminal {
+            let _ = self.bars.println(text);
+        } else {
+            eprintln!("{text}");
         }
     }
 

@@ -16,6 +16,7 @@ use super::library;
 use super::pack::{self, Run};
 use super::repair;
 use crate::files::{self, read, sha256, Inputs};
+use crate::judge::rules::Severity;
 use crate::judge::{self, Finding};
 use crate::project::Project;
 use crate::run;
@@ -215,8 +216,15 @@ fn make(
         })?
     };
     stage(run, target, "audit", stages, || {
-        let findings = errors(&wheel, run.judging)?;
-        ensure!(findings.is_empty(), "{}", findings.join("\n  "));
+        let (errors, warnings): (Vec<Finding>, _) = findings(&wheel, run.judging)?
+            .into_iter()
+            .partition(|finding| finding.severity == Severity::Error);
+        for warning in warnings {
+            let name = target.short_name();
+            run.progress.note(&format!("{name}: {warning}"));
+        }
+        let errors: Vec<String> = errors.iter().map(Finding::to_string).collect();
+        ensure!(errors.is_empty(), "{}", errors.join("\n  "));
         Ok(())
     })?;
     let ran = match target.is_native(&run.builder.toolchain.host) {
@@ -280,10 +288,9 @@ fn run_on_venv(project: &Project, wheel: &Path, folder: &Path, log: &Path) -> Re
     Ok(python.to_owned())
 }
 
-/// The findings about one of this project's wheels, as text.
-fn errors(wheel: &Path, context: &judge::Context) -> Result<Vec<String>> {
+/// What the judge finds in one of this project's wheels.
+fn findings(wheel: &Path, context: &judge::Context) -> Result<Vec<Finding>> {
     let data = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
     let name = wheel.file_name().unwrap_or_default().to_string_lossy();
-    let findings = judge::judge(&name, &data, context).findings;
-    Ok(findings.iter().map(Finding::to_string).collect())
+    Ok(judge::judge(&name, &data, context).findings)
 }

@@ -143,7 +143,13 @@ fn ruff(project: &Project, words: &[&str]) -> Result<()> {
     let settings = fs::read_to_string(project.root.join("pyproject.toml")).unwrap_or_default();
     if !settings.contains("[tool.ruff") && !project.root.join("ruff.toml").is_file() {
         // Python 2.7 is not among the versions that ruff knows; 3.7 is its oldest.
-        command.args(["--line-length", "100", "--target-version", "py37"]);
+        command.args(["--config", "line-length = 100"]);
+        command.args(["--config", "target-version = \"py37\""]);
+        command.args([
+            "--config",
+            "lint.select = [\"B\", \"E\", \"F\", \"I\", \"PLE\", \"W\"]",
+        ]);
+        command.args(["--config", "lint.ignore = [\"B904\"]"]); // `raise … from` is no Python 2.7
     }
     for path in theirs
         .iter()
