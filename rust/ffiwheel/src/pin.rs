@@ -44,18 +44,15 @@ pub fn requirements() -> Result<String> {
         }
     };
     let mut refusal = String::new();
-    for platform in PLATFORMS {
+    // This machine's may be one that no index takes: it was built here.
+    for platform in PLATFORMS.map(Some).into_iter().chain([None]) {
         let mut pip = Command::new(&python);
-        pip.args([
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "download",
-            "--quiet",
-            "--no-deps",
-        ])
-        .args(["--only-binary=:all:", "--platform", platform, "--dest"])
-        .arg(path.join("wheels"));
+        pip.args(["-m", "pip", "--disable-pip-version-check", "download"])
+            .args(["--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+            .arg(path.join("wheels"));
+        if let Some(platform) = platform {
+            pip.args(["--platform", platform]);
+        }
         if let Some(links) = env::var_os("FFIWHEEL_FIND_LINKS").filter(|it| !it.is_empty()) {
             pip.arg("--find-links").arg(links);
         }

@@ -15,21 +15,30 @@ macro_rules! embed {
 
 type Files = &'static [(&'static str, &'static str)];
 
-/// What every project needs.
-const LEAST: Files = embed!(
+/// What every project of a library needs.
+const LIBRARY: Files = embed!(
     "rust/Cargo.toml"
     "rust/src/lib.rs"
     "python/setup.cfg"
     "python/fast_thing/__init__.py"
     "README.md"
 );
+/// What every project of a program needs, below this folder.
+const PROGRAM: Files = embed!(
+    "program/rust/Cargo.toml"
+    "program/rust/src/main.rs"
+    "program/python/setup.cfg"
+    "program/python/fast_thing/__init__.py"
+    "program/python/fast_thing/__main__.py"
+    "program/README.md"
+);
 /// What the tool, a repository and CI need in addition.
 const REST: Files = embed!(
     ".gitignore"
     ".github/dependabot.yml"
     ".github/workflows/ci.yml"
-    "scripts/smoke.py"
 );
+const SMOKE_TEST: Files = embed!("scripts/smoke.py");
 const MIT: &str = include_str!("../template/licences/MIT");
 const APACHE: &str = include_str!("../template/licences/Apache-2.0");
 const CC0: &str = include_str!("../../../LICENSE");
@@ -44,6 +53,15 @@ const LICENCES: [(&str, Files); 4] = [
     ),
     ("CC0-1.0", &[("LICENSE", CC0)]),
 ];
+
+/// What a project is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// A library whose functions are declared by `export!`
+    Gate,
+    /// A program, as ruff and uv are
+    Program,
+}
 
 /// The names of a project.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,6 +144,7 @@ pub fn names(given: &str, modules: &[&str]) -> Result<Names> {
 
 /// What else the files depend on.
 pub struct About<'a> {
+    pub kind: Kind,
     pub names: &'a Names,
     /// One of those in [`licences`].
     pub licence: &'a str,
@@ -159,9 +178,13 @@ pub fn files(about: &About, whole: bool) -> Result<BTreeMap<String, String>> {
     };
     let names: Vec<&str> = licences.iter().map(|(name, _)| *name).collect();
     let rest = if whole { REST } else { &[] };
+    let (of_kind, test) = match about.kind {
+        Kind::Gate => (LIBRARY, if whole { SMOKE_TEST } else { &[] }),
+        Kind::Program => (PROGRAM, &[][..]), // `--version` is enough of one
+    };
     let mut found = BTreeMap::new();
-    for (name, text) in LEAST.iter().chain(rest) {
-        let name = about.filled(name);
+    for (name, text) in of_kind.iter().chain(rest).chain(test) {
+        let name = about.filled(name.strip_prefix("program/").unwrap_or(name));
         let text = about.filled(text).replace(
             "license_files = LICENSE",
             &format!("license_files = {}", names.join(", ")),
@@ -225,8 +248,9 @@ mod tests {
     #[test]
     fn nothing_of_the_template_is_left() {
         let names = names("D.9-x", &[]).unwrap();
-        for licence in licences() {
+        for (licence, kind) in licences().flat_map(|it| [(it, Kind::Gate), (it, Kind::Program)]) {
             let about = About {
+                kind,
                 names: &names,
                 licence,
                 holder: "Somebody",
@@ -235,8 +259,9 @@ mod tests {
                 crate_folder: "native",
             };
             let files = files(&about, true).unwrap();
+            let main = if kind == Kind::Gate { "lib" } else { "main" };
             assert!(
-                files.contains_key("native/src/lib.rs")
+                files.contains_key(&format!("native/src/{main}.rs"))
                     && files.contains_key("python/d_9_x/__init__.py")
             );
             for (name, text) in files {

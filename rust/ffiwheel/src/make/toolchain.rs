@@ -157,6 +157,11 @@ pub fn cargo_home() -> Result<PathBuf> {
         .context("cannot find cargo's home folder: set CARGO_HOME or HOME")
 }
 
+/// cargo without the tools of `.venv` on its PATH.
+pub fn bare_cargo() -> Command {
+    Command::new(rust_program("CARGO", "cargo"))
+}
+
 pub fn cargo(project: &Project) -> Result<Command> {
     project.command(rust_program("CARGO", "cargo"))
 }

@@ -11,11 +11,12 @@ use anyhow::{bail, ensure, Context, Result};
 use super::header;
 use crate::files;
 use crate::kit;
+use crate::make::toolchain;
 use crate::pin;
 use crate::project::{Project, SETTINGS};
 use crate::run::{self, run_here};
 use crate::say::say;
-use crate::template::{self, About, Names};
+use crate::template::{self, About, Kind, Names};
 use crate::venv;
 
 #[derive(clap::Args)]
@@ -44,6 +45,9 @@ pub struct Init {
 
 #[derive(clap::Args)]
 struct Choices {
+    /// What the project is about
+    #[arg(long, value_enum, default_value_t = Kind::Gate, env = "KIND")]
+    kind: Kind,
     /// A Rust crate that the new one depends on: NAME@VERSION, or a folder of the project
     #[arg(long = "crate", value_name = "CRATE", env = "CRATE")]
     krate: Option<String>,
@@ -178,6 +182,7 @@ fn contents(names: &Names, choices: &Choices, whole: bool) -> Result<BTreeMap<St
     let today = super::changelog::today();
     let crate_folder = "rust";
     let about = About {
+        kind: choices.kind,
         names,
         licence: &choices.license,
         holder: &holder,
@@ -186,7 +191,7 @@ fn contents(names: &Names, choices: &Choices, whole: bool) -> Result<BTreeMap<St
         crate_folder,
     };
     let mut found = template::files(&about, whole)?;
-    for file in kit::files(&names.module, crate_folder, false) {
+    for file in kit::files(&names.module, crate_folder, choices.kind == Kind::Program) {
         if whole || file.name != "Makefile" {
             found.insert(file.name, file.contents.to_owned());
         }
@@ -209,7 +214,7 @@ fn make(
     env::set_current_dir(root)?;
     let project = Project::find()?;
     let cargo = |words: &[&str]| -> Result<()> {
-        let mut command = crate::make::toolchain::cargo(&project)?;
+        let mut command = toolchain::bare_cargo();
         run::run(
             command.current_dir(&project.rust).args(words),
             &project.build("new").join("log"),
@@ -219,7 +224,9 @@ fn make(
         depend(&project, krate)?;
     }
     cargo(&["generate-lockfile"])?;
-    header::run(&project, &header::Options::default())?;
+    if choices.kind == Kind::Gate {
+        header::run(&project, &header::Options::default())?;
+    }
     if commit {
         commit_all(&project.root)?;
     }
@@ -228,7 +235,7 @@ fn make(
 
 /// Makes the crate depend on another one, of crates.io or of the project.
 fn depend(project: &Project, krate: &str) -> Result<()> {
-    let mut command = crate::make::toolchain::cargo(project)?;
+    let mut command = toolchain::bare_cargo();
     command.current_dir(&project.rust).arg("add").arg("--quiet");
     let path = project.root.join(krate);
     if path.join("Cargo.toml").is_file() {

@@ -1,0 +1,1 @@
+"""Brings the program fast-thing."""
