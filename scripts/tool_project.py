@@ -10,6 +10,7 @@ verbs left in the folder stays.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,6 @@ def places() -> dict[str, str]:
     return {
         **found,
         "python/pyproject.toml": "python/pyproject.toml",
-        "python/LICENSE": "LICENSE",
         ".gitignore": ".gitignore",
     }
 
@@ -66,6 +66,13 @@ def places() -> dict[str, str]:
 def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     wanted = {name: (ROOT / path).read_bytes() for name, path in places().items()}
+    # The tool names no project: its address is that of this one.
+    manifest = (ROOT / "rust/Cargo.toml").read_text()
+    address = re.search('(?m)^repository = "(.*)"$', manifest)
+    if address:
+        line = f"[metadata]\nurl = {address.group(1)}\n".encode()
+        settings = wanted["python/setup.cfg"]
+        wanted["python/setup.cfg"] = settings.replace(b"[metadata]\n", line, 1)
     for path in folder.glob("*"):
         if path.name not in KEPT and path.is_dir():
             for left in path.rglob("*"):

@@ -10,8 +10,8 @@ LOADER = "_load.py"
 
 
 def kit_files(project):
-    """The files whose first line says that they are the kit's."""
-    tracked = git(project, "ls-files", "-z").split("\0")
+    """The files whose first line says that they are the kit's, but that of the tool's package."""
+    tracked = git(project, "ls-files", "-z", "--", ":!rust/ffiwheel").split("\0")
     paths = [project.root / name for name in tracked if name]
     return [path for path in paths if b"ffiwheel kit " in path.read_bytes().split(b"\n")[0]]
 

@@ -202,8 +202,7 @@ fn tracked(project: &Project) -> Result<Vec<String>> {
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The files to audit, of any project [default: all in dist/]
-    #[arg(env = "FILES", value_delimiter = ' ')]
+    /// The files to audit, of any project [default: those that FILES names, else all in dist/]
     files: Vec<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
@@ -235,8 +234,11 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     }
     let mut context = context(project)?;
     context.release = options.release;
+    // make separates words; on the command line a name may contain spaces.
+    let named = env::var("FILES").unwrap_or_default();
     let files = match &options.files[..] {
-        [] => in_dist(project)?,
+        [] if options.release || named.trim().is_empty() => in_dist(project)?,
+        [] => named.split_whitespace().map(PathBuf::from).collect(),
         files => files.to_vec(),
     };
     let mut judged = progress::each(&files, None, |path| judge_path(project, path, &context));
