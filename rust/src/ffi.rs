@@ -1,4 +1,4 @@
-// ffiwheel kit 0.1.0 b32b375539b2eeae: `ffiwheel update` replaces this file; use settings
+// ffiwheel kit 0.1.0 3e9ddeea79c065fb: `ffiwheel update` replaces this file; use settings
 //! The gate between C and Rust: everything that crosses the border is declared with
 //! the macros of this module, which is the only one that contains `unsafe`. It knows no
 //! crate's name: what it exports begins with that of the crate that it is in.
@@ -17,7 +17,7 @@
 //!   for the target.
 //!
 //! It needs Rust 1.63 or later, and works in every edition from 2018 on. The crate's root has a
-//! `mod ffi;` and one [`export!`].
+//! `mod ffi;` and one [`export!`], which names the modules with others.
 
 // A crate uses what it needs of it: not every one has a struct, a handle or a thread.
 #![allow(dead_code, unused_imports, unused_macros)]
@@ -48,18 +48,19 @@ pub(crate) use abi::{offset, struct_abi};
 /// C functions. Each is written `fn name(argument: Type, …) -> Type { … }` with a body
 /// that ends in a `Result`; the macro adds `extern "C"`, the gate and the fingerprint,
 /// which it leaves in a constant `EXPORTS` of the calling module: [`ABI`] is of
-/// the one in the crate's root and the gate's, and a module with another is an error until
-/// its constant is mixed in there.
+/// the one in the crate's root and the gate's. A module with another is an error until the one
+/// in the root, or in a module that this names, begins with its path: `mod shapes::round;`.
 ///
 /// Write the lifetimes of arguments as `'_` or leave them out: what C lends ends with the
 /// call, and `'static` would be a lie that the compiler cannot see.
 macro_rules! export {
-    ($(
+    ($(mod $($module:ident)::+;)* $(
         $(#[doc = $doc:expr])*
         fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty $body:block
     )*) => {
         $crate::ffi::functions! {
             "";
+            $(mod $($module)::+;)*
             $(
                 $(#[doc = $doc])*
                 fn $name($($argument: $type),*) -> $result $body
@@ -71,7 +72,7 @@ pub(crate) use export;
 
 /// [`export!`], with what the exported names begin with.
 macro_rules! functions {
-    ($prefix:expr; $(
+    ($prefix:expr; $(mod $($module:ident)::+;)* $(
         $(#[$($attribute:tt)*])*
         fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty $body:block
     )*) => {
@@ -103,14 +104,20 @@ macro_rules! functions {
                     )*
                     let shape = $crate::ffi::mix_shape(shape, $crate::ffi::outgoing::<$result>());
                 )*
+                $(
+                    let shape = $crate::ffi::mix_shape(shape, $($module)::+::EXPORTS.shape);
+                )*
                 shape
             },
-            layouts: &[$(
+            layouts: &[
+                $(&$crate::ffi::Layout::of($($module)::+::EXPORTS.layouts),)*
+                $(
                 &$crate::ffi::Layout::of_fn(concat!($prefix, stringify!($name)), &[
                     $($crate::ffi::layout_of::<$type>(),)*
                     $crate::ffi::layout_of::<$result>(),
                 ]),
-            )*],
+                )*
+            ],
         };
     };
 }

@@ -66,8 +66,11 @@ def rich(tmp_path_factory):
     (project.root / "README.md").rename(project.root / "README.rst")
     (project.root / "README.rst").write_text("d\n=\n\nHalves numbers.\n")
     (project.python / "setup.cfg").write_text(SETTINGS)
-    project.edit(project.source, "mod ffi;\n", "mod ffi;\nmod more;\n")
     (project.crate / "src/more.rs").write_text(MORE)
+    project.edit(project.source, "mod ffi;\n", "mod ffi;\nmod more;\n")
+    unnamed = run(CARGO, "check", cwd=project.crate, fails=True)
+    assert "constant `EXPORTS` is never used" in unnamed
+    project.edit(project.source, "export! {\n", "export! {\n    mod more;\n\n")
     for name, text in {
         "more/__init__.py": "",
         "more/command.py": COMMAND,
