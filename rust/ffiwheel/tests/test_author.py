@@ -188,3 +188,52 @@ def test_a_crate_from_git_is_vendored(tmp_path):
     dependency.root.rename(tmp_path / "gone")
     environment = clean_environment(CARGO_HOME=str(tmp_path / "empty"), CARGO_NET_OFFLINE="true")
     run(sys.executable, "setup.py", "bdist_wheel", cwd=tree, env=environment)
+
+
+BUILD = """\
+fn main() {
+    cc::Build::new().file("src/twice.c").compile("twice");
+    println!("cargo:rerun-if-changed=src/twice.c");
+}
+"""
+CALL = """\
+
+#[allow(unsafe_code)]
+mod c {
+    pub fn twice(number: u32) -> u32 {
+        extern "C" {
+            fn twice_in_c(number: u32) -> u32;
+        }
+        unsafe { twice_in_c(number) }
+    }
+}
+"""
+PLATFORMS = ["manylinux_x86_64", "manylinux_aarch64", "win_amd64", "macosx_arm64"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_build_script_compiles_c_for_the_target(platform, tmp_path):
+    """By the crate cc, which takes the compiler of the linker: zig's."""
+    project = make(tmp_path / "project", "d", "m", "c")
+    if "rustup, for" in ffiwheel(project, "doctor", platform):
+        pytest.skip("no source of the standard library: scripts/toolchain-debian.sh brings it")
+    needed = '[build-dependencies]\ncc = "=1.2.30"\n\n[lib]'
+    project.edit(project.crate / "Cargo.toml", "[lib]", needed)
+    (project.crate / "build.rs").write_text(BUILD)
+    (project.crate / "src/twice.c").write_text(
+        "unsigned twice_in_c(unsigned number) { return number * 2; }\n"
+    )
+    project.edit(project.source, "number / 2)", "c::twice(number) / 4)")
+    project.source.write_text(project.source.read_text() + CALL)
+    run(CARGO, "generate-lockfile", cwd=project.crate)
+    ffiwheel(project, "header")
+    commit(project)
+    ffiwheel(project, "sdist")
+    ffiwheel(project, "wheels", platform)
+    assert findings_of_builds(project) == []
+
+
+def findings_of_builds(project):
+    """Without the sdist's own build, which needs the crate cc from the network's cache."""
+    return [line for line in findings(project) if "S707" not in line]
