@@ -203,12 +203,26 @@ pub fn files(about: &About, whole: bool) -> Result<BTreeMap<String, String>> {
 }
 
 impl About<'_> {
+    /// A text of the template with the project's names, which may contain the template's.
     fn filled(&self, text: &str) -> String {
-        text.replace("fast-thing-crate", &self.names.krate)
-            .replace("fast-thing", &self.names.distribution)
-            .replace("fast_thing", &self.names.module)
-            .replace("\"SPDX\"", &format!("\"{}\"", self.licence))
-            .replace("kit = KIT", &format!("kit = {}", self.kit))
+        let names = [
+            ("fast-thing-crate", self.names.krate.as_str()),
+            ("fast-thing", &self.names.distribution),
+            ("fast_thing", &self.names.module),
+            ("SPDX", self.licence),
+            ("KIT", self.kit),
+        ];
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some(next) = rest.chars().next() {
+            let (taken, put) = names
+                .into_iter()
+                .find(|(name, _)| rest.starts_with(name))
+                .unwrap_or((&rest[..next.len_utf8()], &rest[..next.len_utf8()]));
+            filled += put;
+            rest = &rest[taken.len()..];
+        }
+        filled
     }
 }
 
@@ -243,6 +257,23 @@ mod tests {
             let error = names(given).unwrap_err().to_string();
             assert!(error.contains(words), "{given}: {error}");
         }
+    }
+
+    #[test]
+    fn a_name_may_contain_that_of_the_template() {
+        let names = names("Fast-Thing.fast-thing", &[]).unwrap();
+        let about = About {
+            kind: Kind::Gate,
+            names: &names,
+            licence: "MIT",
+            holder: "Somebody",
+            year: "2001",
+            kit: "1.2.3",
+            crate_folder: "rust",
+        };
+        let text = about.filled("fast-thing-crate fast-thing fast_thing_x \u{e4}");
+        let expected = "fast-thing-fast-thing Fast-Thing.fast-thing fast_thing_fast_thing_x \u{e4}";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -1,0 +1,232 @@
+"""Another library's author installs the tool from its wheel, which makes a project in which every
+verb passes untouched."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import CARGO, ROOT, Environment, Tree, clean_environment, git, named_interpreter, run
+
+MAKE = ["make", "--no-print-directory"]
+
+
+@pytest.fixture(scope="session")
+def links(tmp_path_factory):
+    """A folder with a wheel of the tool for this machine, built as setup.py builds it."""
+    folder = tmp_path_factory.mktemp("tool")
+    run(sys.executable, ROOT / "scripts/tool_project.py", folder / "project", cwd=ROOT)
+    tree = Tree(folder / "project", "ffiwheel")
+    # To compile it for release takes minutes, and is what the tests of wheels do.
+    quick = {"LTO": "off", "OPT_LEVEL": "0", "CODEGEN_UNITS": "16", "DEBUG": "0"}
+    settings = {f"CARGO_PROFILE_RELEASE_{name}": value for name, value in quick.items()}
+    wheel = tree.wheel(env=clean_environment(**settings), timeout=1800)
+    (folder / "links").mkdir()
+    shutil.move(wheel, folder / "links")
+    shutil.rmtree(tree.root)
+    return folder / "links"
+
+
+class Adopter:
+    """An author with an empty home, who has installed the tool."""
+
+    def __init__(self, folder, links):
+        self.folder = folder
+        (folder / "home").mkdir(parents=True)
+        run(sys.executable, "-m", "venv", folder / "tool", cwd=folder)
+        self.tool = Environment(folder / "tool")
+        self.tool.pip("install", "--quiet", "--no-index", "--find-links", links, "ffiwheel")
+        home = os.environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo")
+        rustup = os.environ.get("RUSTUP_HOME") or os.path.expanduser("~/.rustup")
+        self.environment = clean_environment(
+            HOME=str(folder / "home"),
+            FFIWHEEL_FIND_LINKS=str(links),
+            GIT_CONFIG_NOSYSTEM="1",
+            # What is installed of Rust stays.
+            CARGO_HOME=home,
+            RUSTUP_HOME=rustup,
+        )
+        # A wheel is then built as an author would build it.
+        for name in ("CARGO_PROFILE_RELEASE_LTO", "LOCAL_SETTINGS"):
+            del self.environment[name]
+
+    def __call__(self, *words, cwd=None, **options):
+        options.setdefault("env", self.environment)
+        return run(self.tool.bin / "ffiwheel", *words, cwd=cwd or self.folder, **options)
+
+    def make(self, project, *words, **options):
+        return run(*MAKE, *words, cwd=project.root, env=self.environment, timeout=3600, **options)
+
+
+@pytest.fixture
+def author(links, tmp_path):
+    return Adopter(tmp_path / "author", links)
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# ---- new ------------------------------------------------------------------------------------
+
+
+def test_a_new_project_passes_untouched(author, request):
+    text = author("new", "Fast.Thing-2", "project")
+    assert "made project with 25 files, in one commit" in text
+    project = Tree(author.folder / "project", "fast_thing_2")
+    assert git(project, "rev-list", "--count", "HEAD").strip() == "1"
+    names = git(project, "ls-files").splitlines()
+    assert len(names) == 25
+    for name in names:
+        assert "TODO" not in name and "KIT" not in (project.root / name).read_text("utf-8")
+    pins = (project.root / "ci/requirements.txt").read_text()
+    assert re.search(r"\nffiwheel==\S+ \\\n    --hash=sha256:[0-9a-f]{64}\n", pins)
+
+    author.make(project, "dev")
+    code = "import fast_thing_2 as it; print(it.greeting('Zo\\u00eb'), it.rest(5, 3))"
+    environment = Environment(project.root / ".venv")
+    assert run(environment.python, "-c", code, cwd=author.folder) == "Hello Zoë from Rust! 2\n"
+    author.make(project, "lint")
+    text = author.make(project, "wheels", "sdist")
+    assert "CPython" in text and "warning[W116]" in text
+    assert [line.split()[0] for line in author.make(project, "audit").splitlines()] == ["ok", "ok"]
+    assert git(project, "status", "--porcelain") == ""
+    # What is left of the template is not released.
+    assert "error[W116]" in author.make(project, "audit", "RELEASE=1", fails=True)
+    author.make(project, "clean")
+    assert not (project.root / "dist").exists() and git(project, "status", "--porcelain") == ""
+
+    # The author's machine, without the tool: pip and setup.py are enough.
+    python = named_interpreter(request.config, "2.7").environment(author.folder / "venv")
+    python.pip("install", project.python, env=clean_environment())
+    run(python.python, project.root / "scripts/smoke.py", cwd=author.folder)
+
+
+def test_a_new_project_of_a_program(author):
+    author("new", "fast-tool", "--kind", "program", "--license", "MIT OR Apache-2.0")
+    project = Tree(author.folder / "fast-tool", "fast_tool")
+    names = git(project, "ls-files").splitlines()
+    assert {"LICENSE-MIT", "LICENSE-APACHE", "rust/src/main.rs"} < set(names) and len(names) <= 25
+    author.make(project, "lint")
+    author.make(project, "dev")
+    environment = Environment(project.root / ".venv")
+    for command in [[environment.bin / "fast-tool"], [environment.python, "-m", "fast_tool"]]:
+        assert run(*command, "--version", cwd=author.folder) == "fast-tool 0.1.0\n"
+    author.make(project, "sdist")
+    assert author.make(project, "audit").startswith("ok ")
+    assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["class"], "a word of Python, Rust or C"),
+        (["json"], "Python has a module json itself"),
+        (["2fast"], "must begin with a letter"),
+        (["a b"], "PyPI takes ASCII letters"),
+        (["x", "there"], "exists: name another folder"),
+        (["x", "repository/x"], "is in the git repository"),
+        (["x", "--license", "GPL-9"], "there is a text for each of: MIT"),
+        (["x", "--kind", "wheel"], "gate"),
+        (["x", "--crate", "serde"], "NAME@VERSION"),
+    ],
+)
+def test_what_cannot_be_is_one_error_and_nothing_is_written(words, part, author):
+    (author.folder / "there").mkdir()
+    (author.folder / "repository").mkdir()
+    run("git", "init", "--quiet", cwd=author.folder / "repository")
+    before = sorted(author.folder.iterdir())
+    text = author("new", *words, fails=True)
+    assert part in text and text.count("error: ") == 1
+    assert sorted(author.folder.iterdir()) == before
+    assert [path.name for path in (author.folder / "repository").iterdir()] == [".git"]
+
+
+def test_an_index_without_the_tool_is_one_sentence(author):
+    environment = {**author.environment, "FFIWHEEL_FIND_LINKS": "", "PIP_NO_INDEX": "1"}
+    text = author("new", "x", env=environment, fails=True)
+    assert len(text.splitlines()) == 1 and "has no ffiwheel" in text
+    assert not (author.folder / "x").exists()
+
+
+def test_a_crate_that_the_new_one_depends_on(author):
+    author("new", "thing", "--crate", "itoa@1.0")
+    crate = author.folder / "thing/rust"
+    assert re.search(r'\nitoa = "1\.0', (crate / "Cargo.toml").read_text())
+    assert "use itoa as _;" in (crate / "src/lib.rs").read_text()
+    assert 'name = "itoa"' in (crate / "Cargo.lock").read_text()
+    run(CARGO, "check", "--quiet", "--locked", cwd=crate)
+    text = author("new", "other", "--crate", "no-such-crate-of-anybodys@9", fails=True)
+    assert "cannot depend on no-such-crate-of-anybodys@9" in text
+    assert not (author.folder / "other").exists()
+
+
+# ---- init -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(author):
+    """Somebody's repository, with a README and a commit."""
+    folder = author.folder / "repository"
+    folder.mkdir()
+    (folder / "README.md").write_text("# Ours\n")
+    project = Tree(folder, "thing")
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "ours")
+    return project
+
+
+def test_init_adds_to_a_repository_and_changes_no_file(author, repository):
+    text = author("init", "thing", cwd=repository.root)
+    assert "wrote python/setup.cfg" in text
+    assert (repository.root / "README.md").read_text() == "# Ours\n"
+    assert git(repository, "diff", "--stat") == ""
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "packaged")
+    author.make(repository, "wheels", "sdist")
+    author.make(repository, "audit")
+    assert "is a project already" in author("init", "thing", cwd=repository.root, fails=True)
+
+
+def test_init_overwrites_nothing(author, repository):
+    (repository.root / "Makefile").write_text("all:\n")
+    before = files(repository.root)
+    text = author("init", "thing", cwd=repository.root, fails=True)
+    assert "would be overwritten: Makefile; move" in text
+    assert files(repository.root) == before
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.13"])
+def test_the_least_is_what_pip_and_setup_py_need(version, author, repository, request):
+    author("init", "thing", "--minimal", cwd=repository.root)
+    found = git(repository, "ls-files", "--others").split()
+    tops = {Path(name).parts[0] for name in found}
+    assert tops == {"LICENSE", "python", "rust"} and len(found) <= 16
+    python = named_interpreter(request.config, version).environment(author.folder / "venv")
+    python.pip("install", repository.python, env=clean_environment())
+    code = "import thing; assert thing.rest(5, 3) == 2"
+    run(python.python, "-c", code, cwd=author.folder)
+
+
+# ---- A tool of another version ----------------------------------------------------------------
+
+
+def test_update_in_a_new_project(author):
+    author("new", "thing")
+    project = Tree(author.folder / "thing", "thing")
+    assert "is that of ffiwheel" in author("update", cwd=project.root)
+    loader = project.python / "thing/_load.py"
+    project.edit(loader, "import os", "import os  # mine")
+    assert "nothing was written" in author("update", cwd=project.root, fails=True)
+    assert "python/thing/_load.py was edited" in author.make(project, "lint", fails=True)
+    workflow = project.root / ".github/workflows/ci.yml"
+    project.edit(workflow, "timeout-minutes: 60", "timeout-minutes: 90")
+    text = author("update", "--force", "python/thing/_load.py", cwd=project.root)
+    assert "yours, and left alone: .github/workflows/ci.yml" in text
+    assert "\n-    timeout-minutes: 90" in text and git(project, "diff", "--stat").count("|") == 1
+    author("update", "--workflows", cwd=project.root)
+    assert git(project, "status", "--porcelain") == ""
