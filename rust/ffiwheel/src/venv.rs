@@ -16,6 +16,21 @@ pub fn folder(venv: &Path) -> PathBuf {
     venv.join(if cfg!(windows) { "Scripts" } else { "bin" })
 }
 
+/// A copy of the requirements that are installed there. What has none is not this program's.
+const INSTALLED: &str = ".venv/installed";
+
+/// Fails if there is a `.venv` that somebody else made.
+pub fn ensure_ours(root: &Path) -> Result<()> {
+    let venv = root.join(".venv");
+    ensure!(
+        fs::symlink_metadata(&venv).is_err() || root.join(INSTALLED).exists(),
+        "{} is an environment that ffiwheel has not made, and it needs that folder for its tools: \
+         move it away, or remove it",
+        venv.display()
+    );
+    Ok(())
+}
+
 /// The oldest Python that the tools need.
 const PYTHON: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
 
@@ -30,7 +45,7 @@ pub fn ready(root: &Path, requirements: &Path) -> Result<PathBuf> {
     let folder = folder(&root.join(".venv"));
     if !*ready {
         let wanted = files::read(requirements)?;
-        if fs::read_to_string(root.join(".venv/installed")).ok() != Some(wanted) {
+        if fs::read_to_string(root.join(INSTALLED)).ok() != Some(wanted) {
             install(root, requirements)?;
         }
         *ready = true;
@@ -57,11 +72,13 @@ pub fn python() -> Result<String> {
 }
 
 fn install(root: &Path, requirements: &Path) -> Result<()> {
+    ensure_ours(root)?;
     let python = python()?;
     eprintln!("installing the tools into .venv, once");
     let venv = root.join(".venv");
     let log = root.join("build/venv.log");
     let outcome = remove(&venv).and_then(|()| {
+        files::write(&root.join(INSTALLED), "")?; // It is this program's, also if this is killed.
         let mut command = Command::new(&python);
         run(command.args(["-m", "venv"]).arg(&venv), &log)?;
         let mut pip = Command::new(folder(&venv).join("python"));
@@ -78,7 +95,7 @@ fn install(root: &Path, requirements: &Path) -> Result<()> {
         pip.args(["--require-hashes", "--requirement"])
             .arg(requirements);
         run(&mut pip, &log)?;
-        files::write(&root.join(".venv/installed"), files::read(requirements)?)
+        files::write(&root.join(INSTALLED), files::read(requirements)?)
     });
     if let Err(error) = outcome {
         remove(&venv)?;

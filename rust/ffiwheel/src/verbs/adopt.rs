@@ -71,6 +71,7 @@ pub fn new(options: &New) -> Result<()> {
         .dest
         .clone()
         .unwrap_or_else(|| (&options.name).into());
+    let here = env::current_dir()?;
     let dest = std::path::absolute(dest)?;
     ensure!(
         fs::symlink_metadata(&dest).is_err(),
@@ -91,7 +92,7 @@ pub fn new(options: &New) -> Result<()> {
         let _ = fs::remove_dir_all(&dest);
     }
     outcome?;
-    let shown = pathdiff(&dest);
+    let shown = dest.strip_prefix(&here).unwrap_or(&dest).display();
     say!(
         "made {} with {} files, in one commit",
         shown,
@@ -110,6 +111,7 @@ pub fn init(options: &Init) -> Result<()> {
         "{} exists: this is a project already. `ffiwheel update` brings its kit up to date",
         settings.display()
     );
+    venv::ensure_ours(&root)?;
     let names = names(&options.name)?;
     let mut files = contents(&names, &options.choices, !options.minimal)?;
     // Those of the repository are better.
@@ -307,11 +309,4 @@ fn commit_all(root: &Path) -> Result<()> {
 fn tracked(root: &Path) -> Result<usize> {
     let output = git(root).arg("ls-files").output()?;
     Ok(String::from_utf8_lossy(&output.stdout).lines().count())
-}
-
-/// A path as a person writes it from where the program was started.
-fn pathdiff(path: &Path) -> String {
-    let start = env::var_os("PWD").map(PathBuf::from).unwrap_or_default();
-    let shown = path.strip_prefix(&start).unwrap_or(path);
-    shown.display().to_string()
 }
