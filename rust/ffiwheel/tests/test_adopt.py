@@ -117,7 +117,7 @@ def test_a_new_project_passes_untouched(made, request):
 
     # The author's machine, without the tool: pip and setup.py are enough.
     python = named_interpreter(request.config, "2.7").environment(author.folder / "venv")
-    python.pip("install", project.python, env=clean_environment())
+    python.pip("install", "--editable", project.python, env=clean_environment())
     run(python.python, project.root / "scripts/smoke.py", cwd=author.folder)
 
 
@@ -227,7 +227,7 @@ def test_the_least_is_what_pip_and_setup_py_need(author, repository, request):
     assert tops == {"LICENSE", "python", "rust"} and len(found) == 18
     for version in ["2.7", "3.13"]:
         python = named_interpreter(request.config, version).environment(author.folder / version)
-        python.pip("install", repository.python, env=clean_environment())
+        python.pip("install", "--editable", repository.python, env=clean_environment())
         code = "import thing; assert thing.rest(5, 3) == 2"
         run(python.python, "-c", code, cwd=author.folder)
 

@@ -26,7 +26,7 @@ use crate::targets;
 #[derive(clap::Args)]
 pub struct Version {
     /// The new version, in cargo's spelling: 1.2.3, 1.2.3-rc.1
-    #[arg(env = "VERSION")]
+    #[arg(env = "VERSION", default_value = "")]
     version: String,
 }
 
