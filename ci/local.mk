@@ -34,6 +34,12 @@ check-tool:
 	  grep -qxF "$$version" rust/ffiwheel/Cargo.toml || \
 	  { echo 'error: rust/ffiwheel/Cargo.toml has another version than rust/Cargo.toml: run `make bump VERSION=…`' >&2; exit 1; }
 
+# Both distributions have one version and one tag. The tool's is uploaded first: what the other one
+# says in its documentation is then true.
+.PHONY: release-tool
+release-tool: tool ## Run, gather and rehearse what `make tool` has built
+	cd build/tool && $(FFIWHEEL) smoke && $(FFIWHEEL) gather && $(FFIWHEEL) rehearse
+
 .PHONY: test-tool
 test-tool: .venv/installed ## Run the tests of the tool
 	$(FFIWHEEL) sdist
@@ -90,7 +96,7 @@ kit: .venv/installed ## Write the first line of the kit's files anew, after a ch
 	$(FFIWHEEL) kit
 
 .PHONY: checksums
-checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that file)
+checksums: ## Compare dist/ with build/release/SHA256SUMS (SUMS=…: the SHA-256 of that file; FOLDER=build/tool: those of the tool)
 	sh scripts/checksums.sh $${SUMS+"$$SUMS"}
 
 .PHONY: github-release

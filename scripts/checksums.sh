@@ -1,12 +1,13 @@
 #!/bin/sh
 # Checks that dist/ contains the files that build/release/SHA256SUMS names, and no others.
 #
-#     checksums.sh [SUM]
+#     [FOLDER=build/tool] checksums.sh [SUM]
 #
+# FOLDER is that of the project, relative to the repository [default: the repository's own].
 # SUM is the SHA-256 that SHA256SUMS itself must have; an empty one is an error. Needs only
 # coreutils: it runs in the job that uploads a release, where nothing is installed.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../${FOLDER:-.}"
 sums=build/release/SHA256SUMS
 [ -f "$sums" ] || {
     echo "error: $sums is missing: run \`make gather\`" >&2

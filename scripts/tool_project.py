@@ -2,13 +2,14 @@
 
     tool_project.py FOLDER
 
-The tool's crate embeds files from all over this repository, at the same places there; those of the
-package are in `python/kit`. In `python` are the kit's other files, and what rust/ffiwheel/package
-has. The folder is a
+The tool's crate embeds files from all over this repository. They are in `source`, at the same
+places there; those of the package are in `source/python/kit`. In `python` are the kit's files, and
+what rust/ffiwheel/package has; in `ci` is which of the table's rows are built. The folder is a
 repository with one commit, of the time of this one's: so the wheels are those of a commit. What the
 verbs left in the folder stays.
 """
 
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,6 @@ TOOL = "rust/ffiwheel"
 EMBEDDED = [
     "Makefile",
     "LICENSE",
-    "CHANGELOG.md",
     "ci/",
     "docker/",
     "rust/src/ffi.rs",
@@ -51,16 +51,25 @@ def places() -> dict[str, str]:
         of_kit = path.parent == Path("python") and path.suffix == ".py"
         embedded = any(name == it or it.endswith("/") and name.startswith(it) for it in EMBEDDED)
         if (of_kit or embedded) and name not in LEFT_OUT:
+            found[f"source/{name}"] = name
+        if of_kit:
             found[name] = name
         if path.parts[0] == "python" and path.name in ("_load.py", "_native.py"):
-            found[f"python/kit/{path.name}"] = name
+            found[f"source/python/kit/{path.name}"] = name
         if name.startswith(f"{TOOL}/package/"):
             found[name.replace(f"{TOOL}/package/", "python/")] = name
     return {
         **found,
+        "source/python/pyproject.toml": "python/pyproject.toml",
         "python/pyproject.toml": "python/pyproject.toml",
+        "LICENSE": "LICENSE",
+        "CHANGELOG.md": "CHANGELOG.md",
         ".gitignore": ".gitignore",
     }
+
+
+# The machines that the tool's users develop on.
+ROWS = ["linux_x86_64", "linux_aarch64", "macosx_x86_64", "macosx_arm64", "win_amd64"]
 
 
 def main() -> None:
@@ -73,6 +82,7 @@ def main() -> None:
         line = f"[metadata]\nurl = {address.group(1)}\n".encode()
         settings = wanted["python/setup.cfg"]
         wanted["python/setup.cfg"] = settings.replace(b"[metadata]\n", line, 1)
+    wanted["ci/targets.toml"] = f"only = {json.dumps(ROWS)}\n".encode()
     for path in folder.glob("*"):
         if path.name not in KEPT and path.is_dir():
             for left in path.rglob("*"):

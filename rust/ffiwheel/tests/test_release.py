@@ -431,6 +431,12 @@ def test_checksums(shelf):
     for other in ["0" * 64, ""]:
         text = make(shelf, "checksums", f"SUMS={other}", fails=True)
         assert f"is not the file that was written: it has another SHA-256 than '{other}'" in text
+    other = shelf.root / "build/tool"
+    (other / "build").mkdir(parents=True)
+    shutil.copytree(sums.parent, other / "build/release")
+    assert "dist/ is not what" in make(shelf, "checksums", "FOLDER=build/tool", fails=True)
+    shutil.copytree(shelf.dist, other / "dist")
+    assert make(shelf, "checksums", "FOLDER=build/tool").count(": OK") == 3
     (shelf.dist / "one more").write_text("")
     assert "holds 4 files" in make(shelf, "checksums", fails=True)
     (shelf.dist / "one more").unlink()

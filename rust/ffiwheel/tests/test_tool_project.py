@@ -7,7 +7,9 @@ import tarfile
 
 import pytest
 
-from support import CARGO, ROOT, Tree, ffiwheel, run
+from support import CARGO, ROOT, Tree, commit, ffiwheel, run
+from test_release import make
+from test_targets import foreign  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,9 @@ def test_it_is_a_project_with_a_good_sdist(tool):
 
 
 def test_it_follows_the_repository_and_keeps_what_was_built(tool):
-    stray = tool.root / "rust/ffiwheel/src/stray.rs"
+    stray = tool.root / "source/rust/ffiwheel/src/stray.rs"
     stray.touch()
-    main = tool.root / "rust/ffiwheel/src/main.rs"
+    main = tool.root / "source/rust/ffiwheel/src/main.rs"
     before = main.stat().st_mtime_ns
     kept = tool.root / "build/kept"
     kept.parent.mkdir(exist_ok=True)
@@ -50,6 +52,21 @@ def test_its_sdist_compiles(tool, tmp_path):
     (sdist,) = (tool.root / "dist").glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
-    crate = tmp_path / sdist.name.removesuffix(".tar.gz") / "rust/ffiwheel"
+    crate = tmp_path / sdist.name.removesuffix(".tar.gz") / "source/rust/ffiwheel"
     run(CARGO, "check", "--quiet", "--locked", "--offline", cwd=crate)
     shutil.rmtree(crate / "target")
+
+
+@pytest.mark.long
+def test_its_release_is_gathered_and_rehearsed(project, foreign):  # noqa: F811
+    """As the job of the release does it, for this machine alone."""
+    environment = foreign("musllinux_x86_64")
+    rows = '"linux_aarch64", "macosx_x86_64", "macosx_arm64", "win_amd64"'
+    project.edit(project.root / "scripts/tool_project.py", rows, "")
+    commit(project)
+    make(project, "release-tool", env=environment, timeout=3600)
+    (sdist,) = (project.root / "build/tool/dist").glob("*.tar.gz")
+    (wheel,) = (project.root / "build/tool/dist").glob("*.whl")
+    sums = (project.root / "build/tool/build/release/SHA256SUMS").read_text()
+    assert wheel.name in sums and sdist.name in sums
+    make(project, "checksums", "FOLDER=build/tool")

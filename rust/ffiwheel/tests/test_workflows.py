@@ -16,6 +16,7 @@ tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is ne
 WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*"), *ROOT.glob(".github/actions/*/*")])
 # Those of them that call verbs.
 TESTS = ["rust/ffiwheel/tests/test_docker.py", "rust/ffiwheel/tests/test_release.py"]
+TESTS += ["rust/ffiwheel/tests/test_tool_project.py"]
 TARGETS = tomllib.loads((ROOT / "ci/targets.toml").read_text())
 TABLE = TARGETS["target"]
 GITHUB = {row["name"]: row for row in TARGETS["github"]}
@@ -174,18 +175,26 @@ def test_one_job_can_upload_and_it_builds_nothing():
     assert actions == [
         "actions/checkout",
         "actions/download-artifact",
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
         "pypa/gh-action-pypi-publish",
     ]
-    assert [step["run"] for step in publish["steps"] if "run" in step] == ["make checksums"]
-    assert publish["steps"][2]["env"] == {"SUMS": "${{ needs.gather.outputs.sums }}"}
-    assert publish["needs"] == ["gather", "rehearse"] and "environment" in publish
+    checks = [step for step in publish["steps"] if "run" in step]
+    assert [step["run"] for step in checks] == ["make checksums"] * 2
+    assert [step["env"] for step in checks] == [
+        {"SUMS": "${{ needs.gather.outputs.sums }}"},
+        {"SUMS": "${{ needs.tool.outputs.sums }}", "FOLDER": "build/tool"},
+    ]
+    assert publish["needs"] == ["gather", "rehearse", "tool"] and "environment" in publish
+    uploads = [step["with"].get("packages-dir") for step in publish["steps"][-2:]]
+    assert uploads == ["build/tool/dist", "dist"]
 
 
 def test_a_release_takes_nothing_that_another_run_kept():
     release = YAML(typ="safe").load((ROOT / ".github/workflows/release.yml").read_text())
     settings = [job["with"] for job in release["jobs"].values() if "uses" in job]
     settings += [step["with"] for step in steps(release) if step.get("uses", "").endswith("/setup")]
-    assert len(settings) == 4 and all(words["cache"] is False for words in settings)
+    assert len(settings) == 5 and all(words["cache"] is False for words in settings)
     wheels = YAML(typ="safe").load((ROOT / ".github/workflows/wheels.yml").read_text())
     inner = [step["with"] for step in steps(wheels) if step.get("uses", "").endswith("/setup")]
     assert len(inner) == 3
