@@ -4,7 +4,7 @@ use std::env;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ffiwheel::kit;
 use ffiwheel::project::Project;
 use ffiwheel::verbs;
@@ -82,12 +82,21 @@ enum Served {
     /// Build TARGETS and the sdist in a second clone, and compare the bytes
     Reproduce(verbs::python::Reproduced),
     /// Upload dist/ to an index on this machine, and install from it on every Python
+    ///
+    /// `--jobs <JOBS>` (variable `JOBS`): how many Pythons at a time
     #[command(disable_help_flag = true)]
     Rehearse(verbs::python::Words),
     /// Upload dist/, which must be a release
+    ///
+    /// `[REPOSITORY]` (variable `REPOSITORY`): pypi, testpypi, or the address of another index;
+    /// `--dry-run` (variable `DRY_RUN`): upload nothing
     #[command(disable_help_flag = true)]
     Publish(verbs::python::Words),
     /// Build a released VERSION again from its tag, and compare the bytes
+    ///
+    /// `<VERSION>` (variable `VERSION`); `[TARGET]...` (variable `TARGETS`): default: host;
+    /// `--backend <BACKEND>` (variable `BACKEND`), as for `wheels`; `--repository <REPOSITORY>`
+    /// (variable `REPOSITORY`): pypi, testpypi, or an address, default: pypi
     #[command(disable_help_flag = true)]
     VerifyRelease(verbs::python::Words),
 }
@@ -119,7 +128,7 @@ fn serve(verb: &Served) -> Result<()> {
         Served::Wheels(options) => verbs::wheels::run(&project, options),
         Served::Smoke(options) => verbs::smoke::run(&project, options),
         Served::Audit(options) => verbs::audit::run(&project, options),
-        Served::Rules(options) => verbs::rules::run(&project, options),
+        Served::Rules(options) => verbs::rules::run(&project, options, &Cli::command()),
         Served::Targets(options) => verbs::targets::run(&project, options),
         Served::Doctor(options) => verbs::doctor::run(&project, options),
         Served::Matrix(options) => verbs::matrix::run(&project, options),

@@ -10,6 +10,7 @@ pub mod image;
 pub mod lib;
 pub mod matrix;
 pub mod python;
+pub mod reference;
 pub mod release;
 pub mod rules;
 pub mod sdist;

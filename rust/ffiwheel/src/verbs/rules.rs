@@ -1,7 +1,10 @@
-//! The table of the judge's rules in docs/, and the data about platforms that they use.
+//! The pages about the verbs and about the judge's rules in docs/, and the data about platforms
+//! that the latter use.
 
 use anyhow::{ensure, Result};
+use clap::Command;
 
+use super::reference;
 use crate::files;
 use crate::judge::rules::{Scope, RULES};
 use crate::project::Project;
@@ -10,7 +13,7 @@ use crate::say::say;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Write docs/rules.md and ci/platforms.toml
+    /// Write docs/rules.md, docs/verbs.md and ci/platforms.toml
     #[arg(long)]
     write: bool,
     /// Write nothing; fail if they are out of date
@@ -18,8 +21,9 @@ pub struct Options {
     check: bool,
 }
 
-/// Prints the table of rules, or keeps what is generated equal to its sources.
-pub fn run(project: &Project, options: &Options) -> Result<()> {
+/// Prints the table of rules, or keeps what is generated equal to its sources. `command`: the
+/// program's.
+pub fn run(project: &Project, options: &Options, command: &Command) -> Result<()> {
     if !options.write && !options.check {
         say!("{}", markdown());
         return Ok(());
@@ -27,17 +31,22 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     // With what the first line of each says.
     let outputs = [
         ("docs/rules.md", "`make rules` writes this file"),
+        ("docs/verbs.md", "`make rules` writes this file"),
         ("ci/platforms.toml", "by `make rules`"),
     ];
     for (name, mark) in outputs {
         project.ensure_generated(&project.root.join(name), mark)?;
     }
-    let mut command = project.helper("platforms")?;
+    let mut helper = project.helper("platforms")?;
     let folder = project.build("rules");
     let platforms = folder.join("platforms.toml");
-    run::run_to(&mut command, &folder.join("log"), Some(&platforms))?;
+    run::run_to(&mut helper, &folder.join("log"), Some(&platforms))?;
     let paths = outputs.map(|(name, _)| project.root.join(name));
-    let contents = [markdown(), files::read(&platforms)?];
+    let contents = [
+        markdown(),
+        reference::markdown(command),
+        files::read(&platforms)?,
+    ];
     let stale = project.keep(paths.into_iter().zip(contents), options.write)?;
     ensure!(
         options.write || stale.is_empty(),

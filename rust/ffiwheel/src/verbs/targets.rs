@@ -9,15 +9,26 @@ use crate::targets::{load, System, Target};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Write it into README.md
+    /// Write it into README.md and docs/targets.md
     #[arg(long)]
     write: bool,
-    /// Fail when README.md has another table
+    /// Fail when these have another table
     #[arg(long, conflicts_with = "write")]
     check: bool,
 }
 
-/// Prints the table, or keeps the copy in README.md equal to it.
+/// What stands above the table in the guide.
+const PAGE: &str = "\
+<!-- `make rules` writes this file from ci/targets.toml -->
+# Targets
+
+`TARGETS` takes triples, platform tags, short names, and the groups `host`, `manylinux`,
+`musllinux`, `linux`, `macos`, `windows` and `all`, separated by spaces or commas. The floor is the
+oldest system that the wheel runs on. See [Platforms](platforms.md) for how to add a row.
+
+";
+
+/// Prints the table, or keeps its copies in README.md and the guide equal to it.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     const BEGIN: &str = "<!-- `make rules` writes this table -->\n";
     const END: &str = "\n<!-- end of the table -->";
@@ -35,10 +46,16 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         .split_once(END)
         .with_context(|| format!("README.md has no {END}"))?;
     let text = format!("{before}{BEGIN}{table}{END}{after}");
-    let stale = project.keep([(path, text)], options.write)?;
+    let page = project.root.join("docs/targets.md");
+    project.ensure_generated(&page, "`make rules` writes this file")?;
+    let stale = project.keep(
+        [(path, text), (page, PAGE.to_owned() + &table + "\n")],
+        options.write,
+    )?;
     ensure!(
         options.write || stale.is_empty(),
-        "out of date: the table of targets in README.md; run `make rules`"
+        "out of date: the table of targets in {}; run `make rules`",
+        stale.join(" and ")
     );
     Ok(())
 }
