@@ -339,6 +339,15 @@ def test_an_sdist_is_packed_and_judged(repository):
     assert ffiwheel(repository, "audit").strip() == "ok dist/half_way-1.2.0rc3.tar.gz"
 
 
+def test_the_kit_of_a_program_is_updated(tmp_path):
+    """Without the header, which a program has not."""
+    project = program.make(tmp_path / "project")
+    commit(project)
+    (project.python / "sources.py").unlink()
+    text = ffiwheel(project, "update", "--force", "python/pyproject.toml")
+    assert "wrote python/sources.py" in text and "changed python/pyproject.toml" in text
+
+
 def test_the_version_is_set_where_it_is(tmp_path):
     project = program.make(tmp_path / "project")
     link_tools(project)

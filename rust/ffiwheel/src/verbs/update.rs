@@ -68,8 +68,9 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
             .map(|file| format!("--force {}", file.name))
             .collect();
         bail!(
-            "nothing was written: the files above were edited, and a kit is changed by settings \
-             (docs/adoption.md). To lose what was edited: ffiwheel update {}",
+            "nothing was written: the files above were edited, and a kit is changed by settings, \
+             which `python setup.py build_library --help` in python/ lists. To lose what was edited: \
+             ffiwheel update {}",
             names.join(" ")
         );
     }
@@ -100,7 +101,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     }
     if written.is_empty() {
         say!("the kit is that of ffiwheel {} already", kit::VERSION);
-    } else {
+    } else if project.program.is_none() {
         header::run(project, &header::Options::default())?;
     }
     Ok(())
