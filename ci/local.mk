@@ -11,7 +11,7 @@ endif
 # cargo and rustup set variables for the programs that they run. These hold what the user asked
 # for, if anything, so that a rust-toolchain.toml in rust/ works as it does for cargo there.
 FFIWHEEL = ASKED_CARGO="$(CARGO)" ASKED_TOOLCHAIN="$$RUSTUP_TOOLCHAIN" $(CARGO) run --quiet --locked --manifest-path "$(CURDIR)/rust/ffiwheel/Cargo.toml" --
-TOOL_PYTHON := scripts rust/ffiwheel/helpers rust/ffiwheel/tests
+TOOL_PYTHON := scripts docs rust/ffiwheel/helpers rust/ffiwheel/tests
 
 # What cargo needs to compile the tool is named together with what .venv needs.
 .venv/installed: | tools
@@ -20,6 +20,19 @@ tools:
 	@[ -f .venv/installed ] || sh scripts/check-tools.sh "$(PYTHON)"
 
 ##@ This repository
+
+# Apart from .venv, which authors have too: they need no generator.
+DOCS := build/docs/venv
+DOCS_BIN := $(subst .venv,$(DOCS),$(BIN))
+$(DOCS)/installed: docs/requirements.txt
+	rm -rf $(DOCS)
+	"$(PYTHON)" -m venv $(DOCS)
+	$(DOCS_BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r docs/requirements.txt
+	cp docs/requirements.txt $@
+
+.PHONY: docs
+docs: $(DOCS)/installed ## Build the guide into build/docs/site, and check its links
+	$(DOCS_BIN)/sphinx-build --quiet --fail-on-warning --nitpicky --fresh-env --doctree-dir build/docs/doctrees docs build/docs/site
 
 .PHONY: tool
 tool: .venv/installed ## Build the tool's own sdist and wheels, into build/tool/dist (TARGETS="…")
@@ -104,10 +117,12 @@ github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.
 	sh scripts/github-release.sh "$$TAG"
 
 .PHONY: requirements
-requirements: .venv/installed ## Resolve ci/requirements.in again, with hashes
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
-	  ci/requirements.in --output-file ci/requirements.txt
+requirements: .venv/installed ## Resolve ci/requirements.in and docs/requirements.in again, with hashes
+	for folder in ci docs; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+	    $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; \
+	done
 
 .PHONY: new
 new: tool ## Make a project for another library (NAME=…, DEST=…), with the tool as it is here
