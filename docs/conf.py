@@ -7,7 +7,7 @@ from sphinx.util import logging
 
 project = "ffiwheel"
 extensions = ["myst_parser"]
-exclude_patterns = []
+exclude_patterns = ["*/**"]  # a folder is an example, not a page
 myst_heading_anchors = 3  # a link may end with a heading's name, as on GitHub
 html_theme = "alabaster"
 html_theme_options = {
