@@ -8,7 +8,7 @@ import collections
 import sys
 
 from ._ffi import VERSION as __version__
-from ._native import RustPanic, check, ffi, lib, reraise, room, text_in, text_out
+from ._native import RustPanic, check, ffi, lib, text_in, text_out, with_callback
 
 __all__ = [
     "Guest",
@@ -95,28 +95,12 @@ def countdown(start, step):
 
     What `step` raises ends the countdown, and comes out of it.
     """
-    raised = []
-
-    def keep(error, traceback):
-        if not raised:
-            raised.append((error, traceback))
-        return 1
-
-    # onerror is for what happens outside of `try`: a signal handler that raises.
-    @ffi.callback(
-        "hello_pyrust_Step", error=1, onerror=lambda _, error, traceback: keep(error, traceback)
+    run = lib.hello_pyrust_countdown_run
+    result = with_callback(
+        "hello_pyrust_Step",
+        lambda _, number: step(number),
+        lambda callback: run(start, callback, ffi.NULL),
     )
-    def call(_, number):
-        try:
-            step(number)
-            return 0
-        except BaseException:
-            return keep(*sys.exc_info()[1:])
-
-    room()
-    result = lib.hello_pyrust_countdown_run(start, call, ffi.NULL)
-    if raised:
-        reraise(*raised[0])
     check(result, -1)
 
 

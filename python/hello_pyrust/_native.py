@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 7b50abdad56a18a5: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 4d69c2d35b87105e: `ffiwheel update` replaces this file; use settings
 """Turns the errors of a library with a gate into exceptions, and passes texts."""
 
 import atexit
@@ -85,6 +85,36 @@ def room(levels=ROOM):
     which could then not even record what it raised."""
     if levels:
         list(map(room, [levels - 1]))  # Uses C's stack, too.
+
+
+def with_callback(kind, step, call):
+    """Returns `call(callback)`, or raises what `step` raised meanwhile.
+
+    kind: the name of a callback's type in C, whose answer is 0 to go on; step: called with what
+    the library gives to the callback; call: passes the callback to a function of the library,
+    which calls it on this thread, before it returns.
+    """
+    raised = []
+
+    def keep(error, traceback):
+        if not raised:
+            raised.append((error, traceback))
+        return 1
+
+    # onerror is for what happens outside of `try`: a signal handler that raises.
+    @ffi.callback(kind, error=1, onerror=lambda _, error, traceback: keep(error, traceback))
+    def callback(*arguments):
+        try:
+            step(*arguments)
+            return 0
+        except BaseException:
+            return keep(*sys.exc_info()[1:])
+
+    room()
+    result = call(callback)
+    if raised:
+        reraise(*raised[0])
+    return result
 
 
 def reraise(error, traceback):

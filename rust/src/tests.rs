@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_void};
 
-use crate::ffi::{self, ErrorKind, Text, ABI};
+use crate::ffi::{self, Error, ErrorKind, Text, ABI};
 use crate::{
     hello_pyrust_bytes_count, hello_pyrust_cakes_share, hello_pyrust_countdown_run,
     hello_pyrust_greeting_new, hello_pyrust_guest_free, hello_pyrust_guest_greet,
@@ -81,6 +81,16 @@ fn a_panic_with_any_payload_is_an_error() {
     let failed: i32 = ffi::gate(|| std::panic::panic_any(Bomb));
     assert_eq!(failed, -1);
     assert!(error().unwrap().1.starts_with("panic without a message"));
+}
+
+#[test]
+fn an_error_is_thrown_where_none_can_be_returned() {
+    fn next() -> Option<i32> {
+        Error::argument("the end").throw()
+    }
+    let failed: i32 = ffi::gate(|| Ok(std::iter::from_fn(next).sum()));
+    assert_eq!(failed, -1);
+    assert_eq!(error().unwrap(), (ErrorKind::Argument, "the end".into()));
 }
 
 #[test]

@@ -176,6 +176,10 @@ def test_a_crate_that_the_new_one_depends_on(author, repository):
     assert "use itoa as _;" in (crate / "src/lib.rs").read_text()
     assert 'name = "itoa"' in (crate / "Cargo.lock").read_text()
     run(CARGO, "check", "--quiet", "--locked", cwd=crate)
+    (needed,) = re.findall(r'\nrust-version = "1\.(\d+)', (crate / "Cargo.toml").read_text())
+    assert int(needed) > 63, "what itoa needs, not what the template does"
+    author("new", "tool", "--kind", "program", "--crate", "itoa@1.0")
+    run(CARGO, "check", "--quiet", "--locked", cwd=author.folder / "tool/rust")
     text = author("new", "other", "--crate", "no-such-crate-of-anybodys@9", fails=True)
     assert "cannot depend on no-such-crate-of-anybodys@9" in text
     assert not (author.folder / "other").exists()

@@ -1,4 +1,4 @@
-// ffiwheel kit 0.1.0 0a82067285b0736a: `ffiwheel update` replaces this file; use settings
+// ffiwheel kit 0.1.0 00f8513ca205ad2e: `ffiwheel update` replaces this file; use settings
 //! The gate itself: it keeps errors for C, and lets callbacks end before Python does.
 
 use std::any::Any;
@@ -60,6 +60,12 @@ impl Error {
         )
     }
 
+    /// Ends the exported call with this error, where none can be returned: in a method of
+    /// another crate's trait that has no `Result`. It unwinds, on the thread of that call.
+    pub fn throw(self) -> ! {
+        panic::resume_unwind(Box::new(self))
+    }
+
     fn memory() -> Error {
         Error {
             kind: ErrorKind::Memory,
@@ -68,6 +74,10 @@ impl Error {
     }
 
     fn panic(payload: Box<dyn Any + Send>) -> Error {
+        let payload = match payload.downcast::<Error>() {
+            Ok(thrown) => return *thrown,
+            Err(payload) => payload,
+        };
         let message: Cow<'static, str> = match payload.downcast::<String>() {
             Ok(text) => (*text).into(),
             Err(payload) => match payload.downcast::<&'static str>() {

@@ -223,7 +223,7 @@ fn make(
         )
     };
     if let Some(krate) = &choices.krate {
-        depend(&project, krate)?;
+        depend(&project, krate, choices.kind)?;
     }
     cargo(&["generate-lockfile"])?;
     if choices.kind == Kind::Gate {
@@ -236,7 +236,7 @@ fn make(
 }
 
 /// Makes the crate depend on another one, of crates.io or of the project.
-fn depend(project: &Project, krate: &str) -> Result<()> {
+fn depend(project: &Project, krate: &str, kind: Kind) -> Result<()> {
     let mut command = toolchain::bare_cargo();
     command.current_dir(&project.rust).arg("add").arg("--quiet");
     let path = project.root.join(krate);
@@ -258,6 +258,10 @@ fn depend(project: &Project, krate: &str) -> Result<()> {
     }
     run::run(&mut command, &project.build("new").join("log"))
         .with_context(|| format!("cannot depend on {krate}"))?;
+    raise_rust_version(project)?;
+    if kind == Kind::Program {
+        return Ok(()); // The compiler reports no dependency that is unused.
+    }
     let name = krate.split('@').next().unwrap_or(krate);
     let name = name.rsplit('/').next().unwrap_or(name).replace('-', "_");
     let source = project.rust.join("src/lib.rs");
@@ -266,6 +270,40 @@ fn depend(project: &Project, krate: &str) -> Result<()> {
     let with =
         format!("use {name} as _; // Call it in the functions below, and remove this line.\n\n");
     files::write(&source, text.replacen(start, &(with + start), 1))
+}
+
+/// Raises the `rust-version` of the crate to what its dependencies need.
+fn raise_rust_version(project: &Project) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Package {
+        rust_version: Option<String>,
+    }
+    let folder = project.build("new");
+    let out = folder.join("metadata");
+    let mut command = toolchain::bare_cargo();
+    command.current_dir(&project.rust);
+    command.args(["metadata", "--format-version", "1"]);
+    run::run_to(&mut command, &folder.join("log"), Some(&out))?;
+    let found: Metadata = serde_json::from_str(&files::read(&out)?)
+        .context("cannot read the output of `cargo metadata`")?;
+    let parts = |version: &String| -> Vec<u32> {
+        version.split('.').flat_map(str::parse).collect() // cargo has checked it
+    };
+    let needed = found.packages.into_iter().flat_map(|it| it.rust_version);
+    let Some(needed) = needed.max_by_key(parts) else {
+        return Ok(());
+    };
+    let manifest = project.rust.join("Cargo.toml");
+    let text = files::read(&manifest)?;
+    let lines = text.lines().map(|line| match line {
+        _ if line.starts_with("rust-version = ") => format!("rust-version = {needed:?}\n"),
+        _ => format!("{line}\n"),
+    });
+    files::write(&manifest, lines.collect::<String>())
 }
 
 fn git(root: &Path) -> Command {
