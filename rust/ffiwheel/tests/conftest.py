@@ -1,3 +1,3 @@
-"""The tests' fixtures, of which the helper `testing` tells."""
+"""The tests' fixtures, of which the helper `testing` and `support` tell."""
 
-pytest_plugins = ["testing"]
+pytest_plugins = ["testing", "support"]

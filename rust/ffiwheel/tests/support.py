@@ -1,6 +1,7 @@
 """What the tests of the tool share, beside the helper `testing`."""
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -91,6 +92,69 @@ def ffiwheel(project, *words, **options):
     """The pipeline in a copy of the project, with this project's tools."""
     link_tools(project)
     return run(*FFIWHEEL, "--", *words, cwd=project.root, **options)
+
+
+@pytest.fixture(scope="session")
+def links(tmp_path_factory):
+    """A folder with a wheel of the tool for this machine, built as setup.py builds it."""
+    folder = tmp_path_factory.mktemp("tool")
+    run(sys.executable, ROOT / "scripts/tool_project.py", folder / "project", cwd=ROOT)
+    tree = Tree(folder / "project", "ffiwheel")
+    # To compile it for release takes minutes, and is what the tests of wheels do.
+    quick = {"LTO": "off", "OPT_LEVEL": "0", "CODEGEN_UNITS": "16", "DEBUG": "0"}
+    settings = {f"CARGO_PROFILE_RELEASE_{name}": value for name, value in quick.items()}
+    wheel = tree.wheel(env=clean_environment(**settings), timeout=1800)
+    (folder / "links").mkdir()
+    shutil.move(wheel, folder / "links")
+    shutil.rmtree(tree.root)
+    return folder / "links"
+
+
+def take_standard_libraries(told, project):
+    """Copies the ones that this project has built for targets that the doctor told of."""
+    for triple in re.findall(r"library(?:'s source,)? for ([\w-]+)", told):
+        cargo = ROOT / "build" / triple / "cargo"
+        if cargo.exists():
+            shutil.copytree(cargo, project.root / "build" / triple / "cargo", symlinks=True)
+
+
+class Adopter:
+    """An author with an empty home, who has installed the tool."""
+
+    def __init__(self, folder, links):
+        self.folder = folder
+        (folder / "home").mkdir(parents=True)
+        run(sys.executable, "-m", "venv", folder / "tool", cwd=folder)
+        self.tool = Environment(folder / "tool")
+        self.tool.pip("install", "--quiet", "--no-index", "--find-links", links, "ffiwheel")
+        home = os.environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo")
+        rustup = os.environ.get("RUSTUP_HOME") or os.path.expanduser("~/.rustup")
+        self.environment = clean_environment(
+            HOME=str(folder / "home"),
+            FFIWHEEL_FIND_LINKS=str(links),
+            GIT_CONFIG_NOSYSTEM="1",
+            # What is installed of Rust stays.
+            CARGO_HOME=home,
+            RUSTUP_HOME=rustup,
+        )
+        # A wheel is then built as an author would build it.
+        for name in ("CARGO_PROFILE_RELEASE_LTO", "LOCAL_SETTINGS"):
+            del self.environment[name]
+
+    def __call__(self, *words, cwd=None, **options):
+        options.setdefault("env", self.environment)
+        return run(self.tool.bin / "ffiwheel", *words, cwd=cwd or self.folder, **options)
+
+    def make(self, project, *words, **options):
+        return run(
+            "make",
+            "--no-print-directory",
+            *words,
+            cwd=project.root,
+            env=self.environment,
+            timeout=3600,
+            **options,
+        )
 
 
 def needs_wheel(platform):

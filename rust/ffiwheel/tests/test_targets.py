@@ -24,6 +24,7 @@ from support import (
     ffiwheel,
     renamed,
     run,
+    take_standard_libraries,
 )
 
 # Nothing here may reach for a toolchain: rustup asks a closed port.
@@ -357,10 +358,7 @@ def foreign(project):
                 f"this machine's Rust has no standard library for {' '.join(targets)}, nor "
                 "its source; scripts/toolchain-debian.sh brings it"
             )
-        for triple in re.findall(r"library(?:'s source,)? for ([\w-]+)", answer.stdout):
-            cargo = ROOT / "build" / triple / "cargo"
-            if cargo.exists():
-                shutil.copytree(cargo, project.root / "build" / triple / "cargo", symlinks=True)
+        take_standard_libraries(answer.stdout, project)
         return environment
 
     (project.root / ".venv").symlink_to(ROOT / ".venv")
