@@ -1,13 +1,16 @@
 """Another library's author installs the tool from its wheel, which makes a project in which every
 verb passes untouched."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from support import (
     CARGO,
+    ROOT,
     Adopter,
     Environment,
     Tree,
