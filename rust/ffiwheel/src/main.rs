@@ -3,7 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use ffiwheel::kit;
 use ffiwheel::project::Project;
@@ -111,6 +111,9 @@ fn dispatch(verb: &Verb) -> Result<()> {
 }
 
 fn serve(verb: &Served) -> Result<()> {
+    if cfg!(windows) {
+        ensure_runs_on_windows(verb)?;
+    }
     let mut project = Project::find()?;
     kit::ensure_served(&project)?;
     match verb {
@@ -142,6 +145,31 @@ fn serve(verb: &Served) -> Result<()> {
         Served::Publish(words) => verbs::python::publish(project, words),
         Served::VerifyRelease(words) => verbs::python::run(project, "verify_release", words),
     }
+}
+
+/// The other verbs have never run on Windows, and are refused until they have.
+fn ensure_runs_on_windows(verb: &Served) -> Result<()> {
+    let runs = matches!(
+        verb,
+        Served::Audit(_)
+            | Served::Bump(_)
+            | Served::CheckTag(_)
+            | Served::Clean
+            | Served::Distclean
+            | Served::Doctor(_)
+            | Served::Matrix(_)
+            | Served::Rules(_)
+            | Served::Smoke(_)
+            | Served::Targets(_)
+            | Served::Venv
+    );
+    let name = env::args().nth(1).unwrap_or_default();
+    ensure!(
+        runs,
+        "`ffiwheel {name}` does not run on Windows yet: run it on Linux or macOS, or in WSL; \
+         `python setup.py bdist_wheel` in python/ builds a wheel here"
+    );
+    Ok(())
 }
 
 /// Undoes what `cargo run` does to the environment: cargo sets CARGO, and rustup sets

@@ -232,3 +232,22 @@ def test_update_in_a_new_project(author, repository):
     assert "\n-    timeout-minutes: 90" in text and git(project, "diff", "--stat").count("|") == 1
     author("update", "--workflows", cwd=project.root)
     assert git(project, "status", "--porcelain") == ""
+
+
+def test_the_index_that_pip_is_configured_for_has_the_hashes(author, links, repository):
+    """A mirror, a private index or a folder: what the user's pip.conf says."""
+    author("init", "thing", cwd=repository.root)
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "packaged")
+    pins = repository.root / "ci/requirements.txt"
+    wanted = pins.read_text()
+    pins.write_text(re.sub(r"(?m)^ffiwheel==(?s:.*)", "ffiwheel==0.0.1\n", wanted))
+    settings = author.folder / "home/.config/pip/pip.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"[global]\nno-index = true\nfind-links = {links}\n")
+    environment = {**author.environment, "FFIWHEEL_FIND_LINKS": ""}
+    for name in list(environment):
+        if name.startswith("PIP_"):
+            del environment[name]
+    author("update", "--workflows", cwd=repository.root, env=environment)
+    assert pins.read_text() == wanted
