@@ -58,6 +58,16 @@ def test_each_setting_of_the_library_has_a_row():
     assert others == {"library", "sbom", "inplace"} and not rows & others
 
 
+def test_what_the_versions_cover_is_in_the_kit():
+    (listed,) = re.findall(
+        r"; (`lib`,.*?) in `_native.py` and\n\s*`_load.py`;", page("versioning"), re.S
+    )
+    package = ROOT / "python" / PACKAGE
+    text = "".join((package / name).read_text("utf-8") for name in ["_native.py", "_load.py"])
+    for name in re.findall(r"`(\w+)`", listed):
+        assert re.search(rf"^(def|class) {name}\b|^{name} = |import .*\b{name}\b", text, re.M), name
+
+
 @pytest.mark.parametrize("verb", ["rehearse", "publish", "verify-release"])
 def test_the_arguments_of_verbs_in_python_are_in_the_reference(verb):
     said = run(*FFIWHEEL, "--", verb, "--help", cwd=ROOT)

@@ -337,7 +337,7 @@ fn visible(text: &str) -> String {
 
 fn explain(code: &str) -> Result<()> {
     let Some(rule) = rules::rule(&code.to_uppercase()) else {
-        bail!("there is no rule {code}; docs/rules.md lists them");
+        bail!("there is no rule {code}: `ffiwheel rules` lists them");
     };
     let scope = match rule.scope {
         Scope::All => "an error in any file",
