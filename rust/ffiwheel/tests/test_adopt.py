@@ -145,6 +145,15 @@ def test_a_crate_that_the_new_one_depends_on(author, repository):
     assert not (author.folder / "other").exists()
 
 
+def test_a_crate_of_the_repository_has_its_own_name(author, repository):
+    """Not that of its folder."""
+    crate = repository.root / "crates/core"
+    crate.mkdir(parents=True)
+    run(CARGO, "init", "--quiet", "--lib", "--vcs", "none", "--name", "the-sum", crate, cwd=crate)
+    author("init", "thing", "--crate", "crates/core", cwd=repository.root)
+    assert "use the_sum as _;" in (repository.root / "rust/src/lib.rs").read_text()
+
+
 # ---- init -----------------------------------------------------------------------------------
 
 

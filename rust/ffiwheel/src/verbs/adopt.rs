@@ -240,7 +240,8 @@ fn depend(project: &Project, krate: &str, kind: Kind) -> Result<()> {
     let mut command = toolchain::bare_cargo();
     command.current_dir(&project.rust).arg("add").arg("--quiet");
     let path = project.root.join(krate);
-    if path.join("Cargo.toml").is_file() {
+    let local = path.join("Cargo.toml").is_file();
+    if local {
         let path = fs::canonicalize(path)?;
         ensure!(
             path.starts_with(fs::canonicalize(&project.root)?),
@@ -262,8 +263,11 @@ fn depend(project: &Project, krate: &str, kind: Kind) -> Result<()> {
     if kind == Kind::Program {
         return Ok(()); // The compiler reports no dependency that is unused.
     }
-    let name = krate.split('@').next().unwrap_or(krate);
-    let name = name.rsplit('/').next().unwrap_or(name).replace('-', "_");
+    let name = match local {
+        true => name_in(&files::read(&project.root.join(krate).join("Cargo.toml"))?)?,
+        false => krate.split('@').next().unwrap_or(krate).to_owned(),
+    };
+    let name = name.replace('-', "_");
     let source = project.rust.join("src/lib.rs");
     let text = files::read(&source)?;
     let start = "use ffi::{";
@@ -304,6 +308,15 @@ fn raise_rust_version(project: &Project) -> Result<()> {
         _ => format!("{line}\n"),
     });
     files::write(&manifest, lines.collect::<String>())
+}
+
+/// What Rust calls the crate of a manifest, whatever its folder is called.
+fn name_in(manifest: &str) -> Result<String> {
+    let table: toml::Table = toml::from_str(manifest)?;
+    let named = ["lib", "package"]
+        .iter()
+        .find_map(|it| table.get(*it)?.get("name")?.as_str());
+    Ok(named.context("cargo has read its name")?.to_owned())
 }
 
 fn git(root: &Path) -> Command {
