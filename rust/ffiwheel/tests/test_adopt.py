@@ -138,8 +138,8 @@ def test_a_crate_that_the_new_one_depends_on(author, repository):
     run(CARGO, "check", "--quiet", "--locked", cwd=crate)
     (needed,) = re.findall(r'\nrust-version = "1\.(\d+)', (crate / "Cargo.toml").read_text())
     assert int(needed) > 63, "what itoa needs, not what the template does"
-    author("new", "half-way", "--kind", "program", "--crate", "itoa@1.0")
-    run(CARGO, "check", "--quiet", "--locked", cwd=author.folder / "half-way/rust")
+    author("new", "counter", "--kind", "program", "--crate", "itoa@1.0")
+    run(CARGO, "check", "--quiet", "--locked", cwd=author.folder / "counter/rust")
     text = author("new", "other", "--crate", "no-such-crate-of-anybodys@9", fails=True)
     assert "cannot depend on no-such-crate-of-anybodys@9" in text
     assert not (author.folder / "other").exists()
