@@ -201,6 +201,12 @@ impl Project {
         Ok(path)
     }
 
+    /// Whether the header and _ffi.py are generated from the crate: not for a program, nor where
+    /// another command than cargo builds.
+    pub fn has_generated_files(&self) -> bool {
+        self.program.is_none() && self.settings.get("build_library", "command").is_empty()
+    }
+
     /// Fails if another command than cargo builds the library: `make <verb>` would build or pack
     /// the Rust crate. `instead` says what to do.
     pub fn ensure_cargo_builds(&self, verb: &str, instead: &str) -> Result<()> {

@@ -73,7 +73,7 @@ pub fn lint(project: &Project) -> Result<()> {
     for words in [&["format", "--check"][..], &["check"]] {
         check(&format!("ruff {}", words[0]), ruff(project, words));
     }
-    if project.program.is_none() {
+    if project.has_generated_files() {
         check(
             "generated files",
             header::run(project, &header::Options::checking()),

@@ -101,7 +101,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     }
     if written.is_empty() {
         say!("the kit is that of ffiwheel {} already", kit::VERSION);
-    } else if project.program.is_none() {
+    } else if project.has_generated_files() {
         header::run(project, &header::Options::default())?;
     }
     Ok(())
