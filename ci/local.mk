@@ -76,6 +76,11 @@ test-docker: .venv/installed ## Run the tests of images, cross and cibuildwheel;
 	$(FFIWHEEL) wheels host
 	$(BIN)/python -m pytest -m "docker and not long"
 
+.PHONY: test-adopt
+test-adopt: .venv/installed ## Run the tests of an author's first steps, and write the table in docs/comparison.md (needs PyPI, crates.io)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(wildcard $(patsubst %,rust/ffiwheel/tests/test_%.py,adopt html5ever guide program))
+	$(BIN)/python scripts/adoption.py
+
 .PHONY: benchmark
 benchmark: .venv/installed ## Compare speed and size with cargo-zigbuild and maturin
 	$(BIN)/python scripts/benchmark.py

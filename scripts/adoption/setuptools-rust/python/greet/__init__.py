@@ -1,0 +1,1 @@
+from .greet import subtract, welcome  # noqa: F401
