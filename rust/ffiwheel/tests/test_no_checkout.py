@@ -69,11 +69,11 @@ def test_a_verb_that_is_a_python_program_takes_its_words(project):
     options = dict(cwd=project.root, env=clean_environment())
     assert "--jobs" in run(program, "rehearse", "--help", **options)
     for words, message in [
-        (["publish", ""], "error: name the index: REPOSITORY=testpypi"),
-        (["publish", "--dry", "pipy"], "error: no repository is called 'pipy'"),
+        (["publish", "pypi"], "error: dist/ is empty"),  # it is audited first
         (["verify-release", "--repository", "pypi", "--", "", "host"], "give a VERSION"),
-        (["reproduce", "host", "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["verify-release", "--no-such-option"], "unrecognized arguments: --no-such-option"),
     ]:
         assert message in run(program, *words, fails=True, **options)
-    done = subprocess.run([program, "reproduce"], cwd=project.root, capture_output=True)
-    assert done.returncode == 2 and b"usage: reproduce " in done.stderr  # argparse's exit code
+    command = [program, "rehearse", "--jobs", "many"]
+    done = subprocess.run(command, cwd=project.root, capture_output=True)
+    assert done.returncode == 2 and b"usage: rehearse " in done.stderr  # argparse's exit code

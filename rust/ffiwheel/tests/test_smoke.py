@@ -275,7 +275,7 @@ def test_what_every_library_must_pass(installed, change):
 
 def test_the_c_program_for_any_library(wheel, tmp_path, monkeypatch):
     """It finds every function, and cannot be linked where one is missing."""
-    monkeypatch.setattr(checks, "PROGRAM", tmp_path / "none.c")
+    monkeypatch.setattr(checks, "C_PROGRAM", tmp_path / "none.c")
     library = checks.unpack(wheel, tmp_path / "wheel")
     program = checks.compile_program("x86_64-linux-gnu.2.17", library, tmp_path)
     environment = clean_environment(LD_LIBRARY_PATH=str(library.parent))
