@@ -211,7 +211,7 @@ mod c {
 PLATFORMS = ["manylinux_x86_64", "manylinux_aarch64", "win_amd64", "macosx_arm64"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_build_script_compiles_c_for_the_target(platform, tmp_path):
     """By the crate cc, which takes the compiler of the linker: zig's."""

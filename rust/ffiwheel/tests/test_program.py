@@ -365,7 +365,7 @@ def test_the_version_is_set_where_it_is(tmp_path):
 # ---- Other platforms -----------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_wheels_for_every_kind_of_platform_are_run(tmp_path):
     project = program.make(tmp_path / "project")
     link_tools(project)

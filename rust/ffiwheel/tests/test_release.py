@@ -501,7 +501,7 @@ def test_a_release_is_gathered_and_published(release, tmp_path):
     kept.rename(wheel)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_anybody_builds_a_release_again(release, tmp_path):
     def verify(*words, **options):
         return make(release, "verify-release", f"PYTHON={sys.executable}", *words, **options)

@@ -103,7 +103,7 @@ def test_it_is_the_same_wherever_it_is_made(made, tmp_path):
     assert sbom_of(wheel) == made
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_target_has_its_own(made, foreign, project):  # noqa: F811
     environment = foreign("win_amd64", "macosx_universal2")
     other = with_dependencies(project.root / "with dependencies")
