@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 f312d0b6696442db: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 8578c3f54dd68fbf: `ffiwheel update` replaces this file; use settings
 # The project's verbs: `make` lists them. What a verb is given (TARGETS="…", JOBS=2) is a variable,
 # on the command line or in the environment. `ffiwheel VERB --help` says more.
 
@@ -73,7 +73,7 @@ venv: .venv/installed ## Install the tools of ci/requirements.txt into .venv
 	@[ ! -e .venv ] || [ -e .venv/installed ] || \
 	  { echo 'error: .venv is an environment that ffiwheel has not made: move it away, or remove it' >&2; exit 1; }
 	rm -rf .venv # If that is a link to another project's, only the link goes.
-	mkdir .venv && touch .venv/installed -t 197001020000
+	mkdir .venv && touch -t 197001020000 .venv/installed
 	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(if $(FFIWHEEL_FIND_LINKS),--find-links "$(FFIWHEEL_FIND_LINKS)") -r ci/requirements.txt
 	cp ci/requirements.txt $@
