@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 491a1fe16e5bd5a1: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 7c2f24885c87043b: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With
@@ -36,7 +36,18 @@ except ImportError:
     try:
         from wheel.bdist_wheel import bdist_wheel
     except ImportError:  # An sdist can be made without.
-        bdist_wheel = Command
+
+        class bdist_wheel(Command):
+            user_options = []
+
+            def initialize_options(self):
+                fail(
+                    "setuptools before 70.1 makes wheels by the package wheel, which is missing",
+                    "python -m pip install wheel, or `python -m build --wheel`",
+                )
+
+            finalize_options = run = initialize_options
+
 
 import platform_tag
 from sources import (

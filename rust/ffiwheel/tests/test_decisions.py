@@ -636,3 +636,15 @@ def test_nothing_of_an_older_build_is_packed(project):
     packed(wheel)
     with zipfile.ZipFile(wheel) as archive:
         assert not [name for name in archive.namelist() if "gone" in name]
+
+
+def test_a_setuptools_without_wheel_says_what_to_install(project):
+    """It makes an sdist, and no wheel: before setuptools 70.1 the package wheel did that."""
+    code = (
+        "import runpy, sys; names = ['setuptools.command.bdist_wheel', 'wheel.bdist_wheel'];"
+        "sys.modules.update(dict.fromkeys(names)); runpy.run_path('setup.py', run_name='__main__')"
+    )
+    run(sys.executable, "-c", code, "--quiet", "sdist", cwd=project.python)
+    text = run(sys.executable, "-c", code, "bdist_wheel", cwd=project.python, fails=True)
+    assert "the package wheel, which is missing" in text and "pip install wheel" in text
+    assert "Traceback" not in text
