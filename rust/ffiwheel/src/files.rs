@@ -51,6 +51,17 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Removes a file, a folder with all that is in it, or a link and not what it leads to; nothing
+/// where there is none.
+pub fn remove(path: &Path) -> Result<()> {
+    let outcome = match fs::symlink_metadata(path) {
+        Err(_) => return Ok(()),
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    };
+    outcome.with_context(|| format!("cannot remove {}", path.display()))
+}
+
 /// A digest of files by name and content, for "did anything change?".
 #[derive(Default)]
 pub struct Inputs(Sha256);

@@ -77,7 +77,7 @@ pub enum State {
     Foreign,
 }
 
-pub fn state(path: &Path) -> Result<State> {
+fn state(path: &Path) -> Result<State> {
     let old = match fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(State::Missing),
         old => old.with_context(|| format!("cannot read {}", path.display()))?,
@@ -112,8 +112,12 @@ pub fn stamped(name: &str, text: &str) -> String {
     )
 }
 
+fn own() -> Version {
+    Version::from_str(VERSION).expect("cargo has read it")
+}
+
 /// The kit's version that a project's settings name, if any.
-pub fn version_of(project: &Project) -> Result<Option<Version>> {
+fn version_of(project: &Project) -> Result<Option<Version>> {
     let text = project.settings.get("build_library", "kit");
     if text.is_empty() {
         return Ok(None);
@@ -124,17 +128,25 @@ pub fn version_of(project: &Project) -> Result<Option<Version>> {
     Ok(Some(version))
 }
 
+/// Fails if this program is too old for the project. The kit's version, if settings name one.
+pub fn ensure_not_newer(project: &Project) -> Result<Option<Version>> {
+    let theirs = version_of(project)?;
+    if let Some(theirs) = &theirs {
+        ensure!(
+            *theirs <= own(),
+            "the project's kit has the version {theirs}, and this is ffiwheel {VERSION}: install \
+             ffiwheel {theirs} or later"
+        );
+    }
+    Ok(theirs)
+}
+
 /// Fails if this program is too old for the project, or too new.
 pub fn ensure_served(project: &Project) -> Result<()> {
-    let Some(theirs) = version_of(project)? else {
+    let Some(theirs) = ensure_not_newer(project)? else {
         return Ok(());
     };
-    let own = Version::from_str(VERSION).expect("cargo has read it");
-    ensure!(
-        theirs <= own,
-        "the project's kit has the version {theirs}, and this is ffiwheel {own}: install \
-         ffiwheel {theirs} or later"
-    );
+    let own = own();
     ensure!(
         theirs.major == own.major,
         "the project's kit has the version {theirs}, which ffiwheel {own} does not serve: run \
@@ -144,19 +156,18 @@ pub fn ensure_served(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// The names of the project's kit files that are not as this kit has them, each with a word about
-/// it.
-pub fn drift(project: &Project) -> Result<Vec<(String, &'static str)>> {
+/// The kit's files that the project does not have as they are here, each with what is there: an
+/// intact one is of another version.
+pub fn drift(project: &Project) -> Result<Vec<(File, State)>> {
     let mut found = Vec::new();
     for file in of(project) {
         let path = project.root.join(&file.name);
-        let word = match state(&path)? {
-            State::Missing => "is missing",
-            State::Foreign => "was edited",
-            State::Intact if files::read(&path)? != file.contents => "is of another version",
-            State::Intact => continue,
-        };
-        found.push((file.name, word));
+        let state = state(&path)?;
+        let without_make = state == State::Missing && file.name == "Makefile";
+        let same = state == State::Intact && files::read(&path)? == file.contents;
+        if !same && !without_make {
+            found.push((file, state));
+        }
     }
     Ok(found)
 }

@@ -18,6 +18,7 @@ use crate::data;
 use crate::files::{self, read, remove_scratch};
 use crate::ini::Ini;
 use crate::name;
+use crate::run;
 use crate::say::say;
 use crate::venv;
 
@@ -371,13 +372,8 @@ impl Project {
     }
 
     fn ask_git(&self, words: &[&str]) -> Result<String> {
-        let mut command = Command::new("git");
-        command.args(words).current_dir(&self.root);
-        // In a git hook these name the repository that the hook is run for.
-        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-            command.env_remove(name);
-        }
-        let output = command.output().with_context(|| {
+        let output = run::git(&self.root).args(words).output();
+        let output = output.with_context(|| {
             format!(
                 "cannot run git, but {} is a git repository: install git",
                 self.root.display()

@@ -74,6 +74,17 @@ pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Resul
     Ok(())
 }
 
+/// git, for the repository of a folder.
+pub fn git(folder: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.current_dir(folder);
+    // In a git hook these name the repository that the hook is run for.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs a command with its output, and its colours, on the terminal.
 pub fn run_here(command: &mut Command) -> Result<()> {
     command.env_remove("NO_COLOR");

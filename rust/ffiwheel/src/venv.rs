@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Result};
 
 use crate::files;
 use crate::run::run;
@@ -77,7 +77,7 @@ fn install(root: &Path, requirements: &Path) -> Result<()> {
     eprintln!("installing the tools into .venv, once");
     let venv = root.join(".venv");
     let log = root.join("build/venv.log");
-    let outcome = remove(&venv).and_then(|()| {
+    let outcome = files::remove(&venv).and_then(|()| {
         files::write(&root.join(INSTALLED), "")?; // It is this program's, also if this is killed.
         let mut command = Command::new(&python);
         run(command.args(["-m", "venv"]).arg(&venv), &log)?;
@@ -98,18 +98,8 @@ fn install(root: &Path, requirements: &Path) -> Result<()> {
         files::write(&root.join(INSTALLED), files::read(requirements)?)
     });
     if let Err(error) = outcome {
-        remove(&venv)?;
+        files::remove(&venv)?;
         bail!(error.context("cannot install the tools into .venv"));
     }
     Ok(())
-}
-
-/// Removes the folder or, if it is a link to another project's, the link.
-fn remove(venv: &Path) -> Result<()> {
-    let outcome = match fs::symlink_metadata(venv) {
-        Err(_) => return Ok(()),
-        Ok(found) if found.is_dir() => fs::remove_dir_all(venv),
-        Ok(_) => fs::remove_file(venv),
-    };
-    outcome.with_context(|| format!("cannot remove {}", venv.display()))
 }

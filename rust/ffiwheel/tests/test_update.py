@@ -96,3 +96,11 @@ def test_where_another_command_builds_nothing_is_generated(adopted):
     (adopted.python / "platform_tag.py").unlink()
     assert "wrote python/platform_tag.py" in ffiwheel(adopted, "update")
     assert "make header" not in ffiwheel(adopted, "lint")
+
+
+def test_a_project_without_the_makefile_gets_none(adopted):
+    """As `init --minimal` makes them."""
+    (adopted.root / "Makefile").unlink()
+    ffiwheel(adopted, "update")
+    assert not (adopted.root / "Makefile").exists()
+    assert "Makefile" not in ffiwheel(adopted, "lint")

@@ -14,7 +14,7 @@ use crate::kit;
 use crate::make::toolchain;
 use crate::pin;
 use crate::project::{Project, SETTINGS};
-use crate::run::{self, run_here};
+use crate::run::{self, git, run_here};
 use crate::say::say;
 use crate::template::{self, About, Kind, Names};
 use crate::venv;
@@ -174,13 +174,16 @@ fn names(given: &str) -> Result<Names> {
 
 /// Every file that is written, by its path: the author's and the kit's.
 fn contents(names: &Names, choices: &Choices, whole: bool) -> Result<BTreeMap<String, String>> {
-    let configured = |name: &str| {
-        let output = Command::new("git").args(["config", name]).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-        (!text.is_empty()).then_some(text)
+    let said = git(&env::current_dir()?)
+        .args(["config", "user.name"])
+        .output();
+    let holder = said.map_or(String::new(), |it| {
+        String::from_utf8_lossy(&it.stdout).trim().to_owned()
+    });
+    let holder = match holder.is_empty() {
+        true => format!("the authors of {}", names.distribution),
+        false => holder,
     };
-    let holder =
-        configured("user.name").unwrap_or_else(|| format!("the authors of {}", names.distribution));
     let today = super::changelog::today();
     let crate_folder = "rust";
     let about = About {
@@ -215,17 +218,12 @@ fn make(
     }
     env::set_current_dir(root)?;
     let project = Project::find()?;
-    let cargo = |words: &[&str]| -> Result<()> {
-        let mut command = toolchain::bare_cargo();
-        run::run(
-            command.current_dir(&project.rust).args(words),
-            &project.build("new").join("log"),
-        )
-    };
     if let Some(krate) = &choices.krate {
         depend(&project, krate, choices.kind)?;
     }
-    cargo(&["generate-lockfile"])?;
+    let mut cargo = toolchain::bare_cargo();
+    cargo.current_dir(&project.rust).arg("generate-lockfile");
+    run::run(&mut cargo, &project.build("new").join("log"))?;
     if choices.kind == Kind::Gate {
         header::run(&project, &header::Options::default())?;
     }
@@ -317,15 +315,6 @@ fn name_in(manifest: &str) -> Result<String> {
         .iter()
         .find_map(|it| table.get(*it)?.get("name")?.as_str());
     Ok(named.context("cargo has read its name")?.to_owned())
-}
-
-fn git(root: &Path) -> Command {
-    let mut command = Command::new("git");
-    command.current_dir(root);
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-        command.env_remove(name);
-    }
-    command
 }
 
 fn commit_all(root: &Path) -> Result<()> {

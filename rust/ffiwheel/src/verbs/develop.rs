@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Result};
 
 use super::{header, sdist, wheels};
-use crate::kit;
+use crate::files;
+use crate::kit::{self, State};
 use crate::make::toolchain;
 use crate::project::Project;
 use crate::run::run_here;
@@ -95,15 +96,23 @@ pub fn fmt(project: &Project) -> Result<()> {
 }
 
 fn ensure_no_drift(project: &Project) -> Result<()> {
-    let found = kit::drift(project)?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<String> = found
+    let lines: Vec<String> = kit::drift(project)?
         .iter()
-        .map(|(name, word)| format!("{name} {word}"))
+        .map(|(file, state)| {
+            let word = match state {
+                State::Missing => "is missing",
+                State::Foreign => "was edited",
+                State::Intact => "is of another version",
+            };
+            format!("{} {word}", file.name)
+        })
         .collect();
-    bail!("{}; run `ffiwheel update`", lines.join("; "))
+    ensure!(
+        lines.is_empty(),
+        "{}; run `ffiwheel update`",
+        lines.join("; ")
+    );
+    Ok(())
 }
 
 /// Adds rustfmt and clippy to a minimal installation of Rust, as GitHub's runners have.
@@ -254,7 +263,7 @@ pub fn clean(project: &Project) -> Result<()> {
         project.python.join("build"),
         project.python.join("dist"),
     ] {
-        remove(&folder)?;
+        files::remove(&folder)?;
     }
     for entry in fs::read_dir(&project.python)? {
         let path = entry?.path();
@@ -262,7 +271,7 @@ pub fn clean(project: &Project) -> Result<()> {
             .extension()
             .is_some_and(|extension| extension == "egg-info")
         {
-            remove(&path)?;
+            files::remove(&path)?;
         }
     }
     for entry in fs::read_dir(project.package().join("lib"))
@@ -271,7 +280,7 @@ pub fn clean(project: &Project) -> Result<()> {
     {
         let path = entry?.path();
         if !path.ends_with("README.md") {
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            files::remove(&path)?;
         }
     }
     Ok(())
@@ -280,18 +289,8 @@ pub fn clean(project: &Project) -> Result<()> {
 /// Removes build results and tools.
 pub fn distclean(project: &Project) -> Result<()> {
     clean(project)?;
-    remove(&project.root.join(".roots"))?;
-    remove(&project.root.join(".venv"))
-}
-
-/// Removes a folder, or a link to one, if there is one.
-fn remove(path: &std::path::Path) -> Result<()> {
-    let outcome = match fs::symlink_metadata(path) {
-        Err(_) => return Ok(()),
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-    };
-    outcome.with_context(|| format!("cannot remove {}", path.display()))
+    files::remove(&project.root.join(".roots"))?;
+    files::remove(&project.root.join(".venv"))
 }
 
 /// Writes the first lines of the kit's files anew, in the repository that they come from.

@@ -10,7 +10,7 @@ use crate::files::{read, write};
 use crate::kit::{self, State};
 use crate::pin;
 use crate::project::{Project, SETTINGS};
-use crate::run::run_here;
+use crate::run::{git, run_here};
 use crate::say::say;
 use crate::template;
 
@@ -26,37 +26,25 @@ pub struct Options {
 
 /// Replaces the kit's files, all or none, and generates anew what is generated.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
-    let new = kit::of(project);
+    let all = kit::of(project);
     for name in &options.force {
         ensure!(
-            new.iter().any(|file| file.name == *name),
+            all.iter().any(|file| file.name == *name),
             "{name} is not a file of the kit: those are {}",
-            new.iter()
+            all.iter()
                 .map(|file| file.name.as_str())
                 .collect::<Vec<_>>()
                 .join(", ")
         );
     }
-    if let Some(theirs) = kit::version_of(project)? {
-        let own: semver::Version = kit::VERSION.parse()?;
-        ensure!(
-            theirs <= own,
-            "the project's kit has the version {theirs}, and this is ffiwheel {own}: install \
-             ffiwheel {theirs} or later"
-        );
-    }
+    kit::ensure_not_newer(project)?;
     let mut changes: Vec<(PathBuf, String)> = Vec::new();
     let mut edited = Vec::new();
-    for file in &new {
-        let path = project.root.join(&file.name);
-        let state = kit::state(&path)?;
-        if state == State::Missing && file.name == "Makefile" {
-            continue; // of a project that does without
-        }
+    for (file, state) in kit::drift(project)? {
         if state == State::Foreign && !options.force.contains(&file.name) {
             edited.push(file);
-        } else if state == State::Missing || read(&path)? != file.contents {
-            changes.push((path, file.contents.to_owned()));
+        } else {
+            changes.push((project.root.join(&file.name), file.contents.to_owned()));
         }
     }
     if !edited.is_empty() {
@@ -191,12 +179,11 @@ fn show_difference(project: &Project, name: &str, new: &str) -> Result<()> {
     let folder = project.build("update");
     let other = folder.join(name);
     write(&other, new)?;
-    let mut command = std::process::Command::new("git");
+    let mut command = git(&project.root);
     command
         .args(["--no-pager", "diff", "--no-index", "--"])
         .arg(name)
-        .arg(project.relative(&other).to_string())
-        .current_dir(&project.root);
+        .arg(project.relative(&other).to_string());
     let _ = run_here(&mut command); // It exits with 1 where there is a difference.
     Ok(())
 }
