@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::env;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use anyhow::{ensure, Result};
@@ -55,7 +56,7 @@ enum Served {
     /// Print the table of targets
     Targets(verbs::targets::Options),
     /// Report what would build TARGETS here, and what is missing
-    Doctor(verbs::doctor::Options),
+    Doctor(verbs::Built),
     /// Print the CI jobs for TARGETS as JSON; in GitHub Actions, also write them to GITHUB_OUTPUT
     Matrix(verbs::matrix::Options),
     /// Build the image NAME of docker/images.toml, for BACKEND=docker and cross
@@ -80,7 +81,7 @@ enum Served {
     /// Pack the source distribution into dist/
     Sdist(verbs::sdist::Options),
     /// Build TARGETS and the sdist in a second clone, and compare the bytes
-    Reproduce(verbs::python::Reproduced),
+    Reproduce(verbs::Built),
     /// Upload dist/ to an index on this machine, and install from it on every Python
     ///
     /// `--jobs <JOBS>` (variable `JOBS`): how many Pythons at a time
@@ -187,36 +188,36 @@ fn restore_toolchain() {
     }
 }
 
+/// An empty variable counts as unset. Cargo, for example, would take it for a name.
+fn unset_empty_variables() {
+    let command = Cli::command();
+    let of_arguments = command
+        .get_subcommands()
+        .flat_map(|verb| verb.get_arguments())
+        .filter_map(|argument| argument.get_env());
+    let others = [
+        "CARGO",
+        "CARGO_BUILD_TARGET",
+        "CARGO_HOME",
+        "CONTAINER_ENGINE",
+        "FFIWHEEL_FIND_LINKS",
+        "GITHUB_OUTPUT",
+        "PYTHON",
+        "RUSTC",
+    ];
+    for name in of_arguments.chain(others.map(OsStr::new)) {
+        if env::var_os(name).is_some_and(|value| value.is_empty()) {
+            env::remove_var(name);
+        }
+    }
+}
+
 fn main() -> ExitCode {
     restore_toolchain();
     // Archives store file modes, which must not depend on this user's umask.
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    // An empty variable counts as unset. Cargo, for example, would take it for a name.
-    for name in [
-        "BACKEND",
-        "CARGO",
-        "CARGO_BUILD_TARGET",
-        "CARGO_HOME",
-        "CONTAINER_ENGINE",
-        "DRY_RUN",
-        "EXPLAIN",
-        "FILES",
-        "GITHUB_OUTPUT",
-        "JOBS",
-        "NAME",
-        "RELEASE",
-        "REPOSITORY",
-        "RUSTC",
-        "TAG",
-        "TARGETS",
-        "VENDOR",
-        "VERSION",
-    ] {
-        if env::var_os(name).is_some_and(|value| value.is_empty()) {
-            env::remove_var(name);
-        }
-    }
+    unset_empty_variables();
     match dispatch(&Cli::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

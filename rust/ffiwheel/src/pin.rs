@@ -1,7 +1,7 @@
 //! The requirements of a project that uses this program: the tools' and its own, pinned by hash.
 
-use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{bail, Context, Result};
@@ -28,7 +28,7 @@ pub fn requirements() -> Result<String> {
     let folder = tempfile::tempdir()?;
     let path = folder.path();
     let python = match has_pip(&python) {
-        true => python.into(),
+        true => PathBuf::from(python),
         false => {
             let made = Command::new(&python)
                 .args(["-m", "venv"])
@@ -46,15 +46,11 @@ pub fn requirements() -> Result<String> {
     let mut refusal = String::new();
     // This machine's may be one that no index takes: it was built here.
     for platform in PLATFORMS.map(Some).into_iter().chain([None]) {
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "--disable-pip-version-check", "download"])
-            .args(["--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+        let mut pip = venv::pip(&python, "download");
+        pip.args(["--no-deps", "--only-binary=:all:", "--dest"])
             .arg(path.join("wheels"));
         if let Some(platform) = platform {
             pip.args(["--platform", platform]);
-        }
-        if let Some(links) = env::var_os("FFIWHEEL_FIND_LINKS").filter(|it| !it.is_empty()) {
-            pip.arg("--find-links").arg(links);
         }
         pip.arg(format!("ffiwheel=={version}"));
         let output = pip.output().context("cannot run pip")?;

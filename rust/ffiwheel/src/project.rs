@@ -191,7 +191,7 @@ impl Project {
 
     /// A program of `.venv`, which is prepared if need be.
     pub fn tool(&self, name: &str) -> Result<PathBuf> {
-        let folder = venv::ready(&self.root, &self.or_brought("ci/requirements.txt")?)?;
+        let folder = venv::ready(&self.root, || self.or_brought("ci/requirements.txt"))?;
         let path = folder.join(format!("{name}{}", env::consts::EXE_SUFFIX));
         ensure!(
             path.is_file(),

@@ -36,7 +36,7 @@ const PYTHON: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (
 
 /// The folder of the tools' programs. They are installed if they are missing, or if the
 /// requirements are others than those of the last time: `.venv/installed` is a copy of them.
-pub fn ready(root: &Path, requirements: &Path) -> Result<PathBuf> {
+pub fn ready(root: &Path, requirements: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
     // One thread at a time; other processes wait for the project's lock.
     static READY: Mutex<bool> = Mutex::new(false);
     let mut ready = READY
@@ -44,9 +44,10 @@ pub fn ready(root: &Path, requirements: &Path) -> Result<PathBuf> {
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let folder = folder(&root.join(".venv"));
     if !*ready {
-        let wanted = files::read(requirements)?;
-        if fs::read_to_string(root.join(INSTALLED)).ok() != Some(wanted) {
-            install(root, requirements)?;
+        let requirements = requirements()?;
+        let wanted = files::read(&requirements)?;
+        if fs::read_to_string(root.join(INSTALLED)).ok().as_ref() != Some(&wanted) {
+            install(root, &requirements, wanted)?;
         }
         *ready = true;
     }
@@ -55,8 +56,8 @@ pub fn ready(root: &Path, requirements: &Path) -> Result<PathBuf> {
 
 /// The Python that `.venv` is made with.
 pub fn python() -> Result<String> {
-    let asked = env::var("PYTHON").ok().filter(|name| !name.is_empty());
-    let name = asked.unwrap_or(if cfg!(windows) { "python" } else { "python3" }.to_owned());
+    let usual = if cfg!(windows) { "python" } else { "python3" };
+    let name = env::var("PYTHON").unwrap_or(usual.to_owned());
     let found = Command::new(&name)
         .args(["-c", PYTHON])
         .stdin(Stdio::null())
@@ -71,7 +72,17 @@ pub fn python() -> Result<String> {
     Ok(name)
 }
 
-fn install(root: &Path, requirements: &Path) -> Result<()> {
+/// A verb of pip's that installs or downloads, also from the folder in FFIWHEEL_FIND_LINKS.
+pub fn pip(python: &Path, verb: &str) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", verb, "--quiet", "--disable-pip-version-check"]);
+    if let Some(links) = env::var_os("FFIWHEEL_FIND_LINKS") {
+        pip.arg("--find-links").arg(links);
+    }
+    pip
+}
+
+fn install(root: &Path, requirements: &Path, text: String) -> Result<()> {
     ensure_ours(root)?;
     let python = python()?;
     eprintln!("installing the tools into .venv, once");
@@ -81,21 +92,11 @@ fn install(root: &Path, requirements: &Path) -> Result<()> {
         files::write(&root.join(INSTALLED), "")?; // It is this program's, also if this is killed.
         let mut command = Command::new(&python);
         run(command.args(["-m", "venv"]).arg(&venv), &log)?;
-        let mut pip = Command::new(folder(&venv).join("python"));
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]);
-        if let Some(folder) = env::var_os("FFIWHEEL_FIND_LINKS").filter(|it| !it.is_empty()) {
-            pip.arg("--find-links").arg(folder);
-        }
+        let mut pip = pip(&folder(&venv).join("python"), "install");
         pip.args(["--require-hashes", "--requirement"])
             .arg(requirements);
         run(&mut pip, &log)?;
-        files::write(&root.join(INSTALLED), files::read(requirements)?)
+        files::write(&root.join(INSTALLED), text)
     });
     if let Err(error) = outcome {
         files::remove(&venv)?;

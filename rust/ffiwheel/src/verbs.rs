@@ -1,5 +1,18 @@
 //! One file per verb: its arguments, what it does, and what it prints.
 
+use crate::targets::Backend;
+
+/// What is built, and by what.
+#[derive(clap::Args, Clone, Default)]
+pub struct Built {
+    /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
+    #[arg(env = "TARGETS")]
+    targets: Vec<String>,
+    /// The backend [default: zig; cargo for macOS on macOS]
+    #[arg(short, long, env = "BACKEND")]
+    backend: Option<Backend>,
+}
+
 pub mod adopt;
 pub mod audit;
 mod changelog;

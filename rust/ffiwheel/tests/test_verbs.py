@@ -43,3 +43,12 @@ def test_an_argument_is_a_variable_of_the_same_name(project):
     assert "invalid value 'many' for '--jobs <JOBS>'" in text
     text = ffiwheel(project, "audit", env=clean_environment(EXPLAIN="R210"))
     assert text == ffiwheel(project, "audit", "--explain", "R210")
+
+
+def test_an_empty_variable_counts_as_unset_whichever_it_is(tmp_path):
+    names = ["DEST", "CRATE", "KIND", "LICENSE", "FFIWHEEL_FIND_LINKS", "PYTHON", "JOBS", "NAME"]
+    environment = clean_environment(**dict.fromkeys(names, ""), PIP_NO_INDEX="1")
+    text = run(*FFIWHEEL, "--", "new", "thing", cwd=tmp_path, env=environment, fails=True)
+    assert text.startswith("error: the index that pip is configured for has no ffiwheel")
+    text = run(*FFIWHEEL, "--", "new", cwd=tmp_path, env=environment, fails=True)
+    assert "not provided:\n  <NAME>" in text

@@ -29,7 +29,7 @@ pub fn dev(project: &Project) -> Result<()> {
 /// Makes an sdist and a wheel, and runs the tests on every Python that is found.
 pub fn test(project: &Project) -> Result<()> {
     sdist::run(project, &sdist::Options::default())?;
-    wheels::run(project, &wheels::Options::of(&["host".to_owned()], None))?;
+    wheels::run(project, &wheels::Options::default())?;
     let helpers = project.brought("helpers")?;
     let mut command = project.command(project.tool("python")?)?;
     command

@@ -2,6 +2,7 @@
 
 use anyhow::{ensure, Result};
 
+use super::Built;
 use crate::make::container;
 use crate::make::library::Builder;
 use crate::make::repair;
@@ -10,20 +11,10 @@ use crate::project::Project;
 use crate::say::say;
 use crate::targets::Backend;
 
-#[derive(clap::Args)]
-pub struct Options {
-    /// Triples, tags, short names or groups [default: host]
-    #[arg(env = "TARGETS")]
-    targets: Vec<String>,
-    /// The backend [default: zig; cargo for macOS on macOS]
-    #[arg(short, long, env = "BACKEND")]
-    backend: Option<Backend>,
-}
-
-pub fn run(project: &Project, options: &Options) -> Result<()> {
-    let builder = Builder::new(project, options.backend)?;
+pub fn run(project: &Project, built: &Built) -> Result<()> {
+    let builder = Builder::new(project, built.backend)?;
     let rust = &builder.toolchain;
-    let selected = builder.select(&options.targets)?;
+    let selected = builder.select(&built.targets)?;
     say!("{}", rust.version.lines().next().unwrap_or_default());
     if let Some(chosen) = toolchain::chosen(project) {
         say!("rustup's toolchain: {chosen}");

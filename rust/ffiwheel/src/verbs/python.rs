@@ -8,9 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use super::{audit, sdist, wheels};
+use super::{audit, sdist, wheels, Built};
 use crate::project::Project;
-use crate::targets::Backend;
 
 #[derive(clap::Args)]
 pub struct Words {
@@ -31,30 +30,19 @@ pub fn publish(project: Project, options: &Words) -> Result<()> {
     run(project, "publish", options)
 }
 
-#[derive(clap::Args)]
-pub struct Reproduced {
-    /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
-    #[arg(env = "TARGETS")]
-    targets: Vec<String>,
-    /// The backend [default: zig; cargo for macOS on macOS]
-    #[arg(short, long, env = "BACKEND")]
-    backend: Option<Backend>,
-}
-
 /// Builds here, then in a second clone, and compares.
-pub fn reproduce(project: Project, options: &Reproduced) -> Result<()> {
-    let mut targets = options.targets.clone();
-    if targets.iter().all(|word| word.trim().is_empty()) {
-        targets = vec!["host".to_owned()];
-    }
+pub fn reproduce(project: Project, built: &Built) -> Result<()> {
     sdist::run(&project, &sdist::Options::default())?;
-    wheels::run(&project, &wheels::Options::of(&targets, options.backend))?;
+    wheels::run(&project, &wheels::Options::of(built))?;
     let mut words: Vec<OsString> = Vec::new();
-    if let Some(backend) = options.backend {
+    if let Some(backend) = built.backend {
         let name = backend.to_possible_value().expect("none is hidden");
         words.extend(["--backend".into(), name.get_name().into()]);
     }
-    words.extend(targets.into_iter().map(OsString::from));
+    words.extend(built.targets.iter().map(OsString::from));
+    if built.targets.is_empty() {
+        words.push("host".into());
+    }
     run(project, "reproduce", &Words { words })
 }
 

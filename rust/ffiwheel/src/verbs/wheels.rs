@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::Built;
 use crate::data;
 use crate::files;
 use crate::make::library::Builder;
@@ -11,31 +12,24 @@ use crate::make::wheels::{check_and_publish, row, Row};
 use crate::progress::{self, Progress};
 use crate::project::Project;
 use crate::say::say;
-use crate::targets::Backend;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Options {
-    /// Triples, tags, short names or groups, separated by spaces or commas [default: host]
-    #[arg(env = "TARGETS")]
-    targets: Vec<String>,
+    #[command(flatten)]
+    built: Built,
     /// How many targets to build at a time [default: the number of cores]
     #[arg(short, long, env = "JOBS")]
     jobs: Option<usize>,
     /// Print the result for each target as JSON
     #[arg(long)]
     json: bool,
-    /// The backend [default: zig; cargo for macOS on macOS]
-    #[arg(short, long, env = "BACKEND")]
-    backend: Option<Backend>,
 }
 
 impl Options {
-    pub fn of(targets: &[String], backend: Option<Backend>) -> Options {
+    pub fn of(built: &Built) -> Options {
         Options {
-            targets: targets.to_vec(),
-            jobs: None,
-            json: false,
-            backend,
+            built: built.clone(),
+            ..Options::default()
         }
     }
 }
@@ -43,8 +37,8 @@ impl Options {
 /// Makes a wheel for each target, and prints the results.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     project.ensure_cargo_builds("wheels", "run `python setup.py bdist_wheel` in python/")?;
-    let builder = Builder::new(project, options.backend)?;
-    let selected = builder.select(&options.targets)?;
+    let builder = Builder::new(project, options.built.backend)?;
+    let selected = builder.select(&options.built.targets)?;
     let scratch = files::scratch(&project.build("sdist"))?;
     let packed = sdist::pack(project, scratch.path())?;
     let tree = sdist::unpack(project, &packed, scratch.path())?;
