@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import sysconfig
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,27 @@ def links(tmp_path_factory):
     shutil.move(wheel, folder / "links")
     shutil.rmtree(tree.root)
     return folder / "links"
+
+
+def needs_standard_libraries(told):
+    """Skips the test where the doctor told that rustup would have to bring a standard library."""
+    missing = re.findall(r"rustup, for ([\w-]+)", told)
+    if missing:
+        pytest.skip(
+            f"this machine's Rust has no standard library for {' '.join(missing)}, nor its "
+            "source; scripts/toolchain-debian.sh brings it"
+        )
+
+
+def build_without_network(sdist, folder):
+    """Unpacks an sdist below a folder and builds a wheel of it, with no crates but its own;
+    returns the tree."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "unpacked")
+    (tree,) = (folder / "unpacked").iterdir()
+    environment = clean_environment(CARGO_HOME=str(folder / "empty"), CARGO_NET_OFFLINE="true")
+    run(sys.executable, "setup.py", "bdist_wheel", cwd=tree, env=environment)
+    return tree
 
 
 def take_standard_libraries(told, project):

@@ -2,13 +2,21 @@
 
 import re
 import sys
-import tarfile
 import zipfile
 
 import pytest
 
 from adopter import make
-from support import CARGO, clean_environment, commit, ffiwheel, git, named_interpreter, run
+from support import (
+    CARGO,
+    build_without_network,
+    commit,
+    ffiwheel,
+    git,
+    named_interpreter,
+    needs_standard_libraries,
+    run,
+)
 from test_crate_folder import findings, names_in
 
 MORE = """\
@@ -182,12 +190,8 @@ def test_a_crate_from_git_is_vendored(tmp_path):
     ffiwheel(project, "sdist", "--vendor")
     (sdist,) = (project.root / "dist").glob("*.tar.gz")
     assert "rust/vendor/two/src/lib.rs" in names_in(sdist)
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    (tree,) = (tmp_path / "unpacked").iterdir()
     dependency.root.rename(tmp_path / "gone")
-    environment = clean_environment(CARGO_HOME=str(tmp_path / "empty"), CARGO_NET_OFFLINE="true")
-    run(sys.executable, "setup.py", "bdist_wheel", cwd=tree, env=environment)
+    build_without_network(sdist, tmp_path)
 
 
 BUILD = """\
@@ -216,8 +220,7 @@ PLATFORMS = ["manylinux_x86_64", "manylinux_aarch64", "win_amd64", "macosx_arm64
 def test_a_build_script_compiles_c_for_the_target(platform, tmp_path):
     """By the crate cc, which takes the compiler of the linker: zig's."""
     project = make(tmp_path / "project", "d", "m", "c")
-    if "rustup, for" in ffiwheel(project, "doctor", platform):
-        pytest.skip("no source of the standard library: scripts/toolchain-debian.sh brings it")
+    needs_standard_libraries(ffiwheel(project, "doctor", platform))
     needed = '[build-dependencies]\ncc = "=1.2.30"\n\n[lib]'
     project.edit(project.crate / "Cargo.toml", "[lib]", needed)
     (project.crate / "build.rs").write_text(BUILD)

@@ -8,7 +8,16 @@ import sys
 
 import pytest
 
-from support import CARGO, PACKAGE, ROOT, clean_environment, link_tools, run, smoke
+from support import (
+    CARGO,
+    PACKAGE,
+    ROOT,
+    clean_environment,
+    link_tools,
+    needs_standard_libraries,
+    run,
+    smoke,
+)
 
 HOST = "x86_64-unknown-linux-gnu"
 FOREIGN = "aarch64-unknown-linux-gnu"
@@ -254,8 +263,6 @@ def test_the_header_is_the_same_with_any_settings(project, settings, pipeline):
 @pytest.mark.long
 def test_a_musl_library_is_built_with_the_users_flags(project, pipeline):
     """Without the repository's flags cargo would leave the library out."""
-    run_doctor = pipeline("doctor", "musllinux_x86_64")
-    if "rustup, for" in run_doctor:
-        pytest.skip("no source of the standard library: scripts/toolchain-debian.sh brings it")
+    needs_standard_libraries(pipeline("doctor", "musllinux_x86_64"))
     pipeline("lib", "x86_64-unknown-linux-musl", LOCAL_SETTINGS="1", RUSTFLAGS="-D warnings")
     assert project.library.exists()

@@ -19,6 +19,7 @@ from support import (
     ROOT,
     Environment,
     Project,
+    build_without_network,
     clean_environment,
     commit,
     ffiwheel,
@@ -441,8 +442,4 @@ def test_a_vendored_sdist_holds_local_crates_too(project, tmp_path):
     (sdist,) = (root / "dist").glob("*.tar.gz")
     assert {"origin/src/lib.rs", "rust/vendor/itoa/Cargo.toml"} < set(members(sdist))
     ffiwheel(project, "audit", sdist)
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    (tree,) = (tmp_path / "unpacked").iterdir()
-    environment = clean_environment(CARGO_HOME=str(tmp_path / "empty"), CARGO_NET_OFFLINE="true")
-    run(sys.executable, "setup.py", "bdist_wheel", cwd=tree, env=environment)
+    build_without_network(sdist, tmp_path)

@@ -1,12 +1,11 @@
 """A crate that is a member of a workspace of cargo's, in a project of another author."""
 
-import sys
 import tarfile
 
 import pytest
 
 from adopter import make
-from support import CARGO, clean_environment, commit, ffiwheel, named_interpreter, run
+from support import CARGO, build_without_network, commit, ffiwheel, named_interpreter, run
 from test_crate_folder import CHECK, findings, names_in
 
 VIRTUAL = """\
@@ -150,11 +149,7 @@ def test_a_vendored_sdist_of_a_workspace_builds_without_a_network(tmp_path):
     (sdist,) = (project.root / "dist").glob("*.tar.gz")
     assert "crates/thing-ffi/vendor/itoa/Cargo.toml" in names_in(sdist)
     ffiwheel(project, "audit", sdist)
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    (tree,) = (tmp_path / "unpacked").iterdir()
-    environment = clean_environment(CARGO_HOME=str(tmp_path / "empty"), CARGO_NET_OFFLINE="true")
-    run(sys.executable, "setup.py", "bdist_wheel", cwd=tree, env=environment)
+    build_without_network(sdist, tmp_path)
 
 
 def test_a_manifest_that_is_not_read_is_named(tmp_path):
