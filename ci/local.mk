@@ -130,5 +130,5 @@ requirements: .venv/installed ## Resolve ci/requirements.in and docs/requirement
 	done
 
 .PHONY: new
-new: tool ## Make a project for another library (NAME=…, DEST=…), with the tool as it is here
+new: $(if $(NAME),tool) ## Make a project for another library (NAME=…, DEST=…), with the tool as it is here
 	FFIWHEEL_FIND_LINKS="$(CURDIR)/build/tool/dist" $(FFIWHEEL) new
