@@ -319,6 +319,7 @@ def test_the_floor_of_the_table_holds_in_images(project, images, cross, stand_in
 PYTHONS = "cp311-* cp312-* cp313-*"  # of what the stand-in has
 
 
+@pytest.mark.long
 def test_cibuildwheel(docker_project, stand_in, engine, record_property):
     """One library, built here; one wheel of it, run on every Python in the container."""
     environment = dict(engine, CIBW_BUILD=PYTHONS)

@@ -236,7 +236,7 @@ dependencies = ["{NAME}"]
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_uv_builds_again_when_the_crate_changes_and_else_when_it_is_told(origins, change):
     app = origins.root / "app"
     app.mkdir()

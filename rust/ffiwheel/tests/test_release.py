@@ -583,7 +583,7 @@ def test_a_rehearsal_finds_a_wheel_that_does_not_run(shelf, few_pythons):
     assert not processes_of(shelf.root)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_rehearsal_leaves_nothing(shelf, few_pythons, tmp_path):
     next(shelf.dist.glob("*win32.whl")).unlink()
     temporary = tmp_path / "temporary"
