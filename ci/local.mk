@@ -66,7 +66,7 @@ test-slow: .venv/installed ## Run the tests that take minutes: other platforms, 
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "slow and not long"
 
 .PHONY: test-long
-test-long: .venv/installed ## Run the tests that take a minute and more each: what is compiled anew, in other clones
+test-long: .venv/installed ## Run the tests that take a minute and more each, and the slow ones on every Python
 	$(FFIWHEEL) sdist
 	$(FFIWHEEL) wheels host
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m long

@@ -187,12 +187,13 @@ def installed(venv):
     return (module.parent / f"lib/lib{PACKAGE}.so").read_bytes()
 
 
-SLOW_KINDS = [
-    kind if kind == "crate" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS
-]
+def kinds(slow):
+    """All kinds: one of the fast tests, one of the slow ones, the others of the long ones."""
+    marks = {"crate": (), slow: pytest.mark.slow}
+    return [pytest.param(kind, marks=marks.get(kind, pytest.mark.long)) for kind in KINDS]
 
 
-@pytest.mark.parametrize("kind", SLOW_KINDS)
+@pytest.mark.parametrize("kind", kinds(slow="file"))
 @pytest.mark.parametrize("way", [["--editable"], []], ids=["editable", "copied"])
 def test_pip_builds_again_when_an_input_changes(origins, venv, change, kind, way):
     """The library that lies in lib/ is one that setup.py built: cargo is asked."""
@@ -210,7 +211,7 @@ def test_pip_builds_again_when_an_input_changes(origins, venv, change, kind, way
     assert expected in install()
 
 
-@pytest.mark.parametrize("kind", SLOW_KINDS)
+@pytest.mark.parametrize("kind", kinds(slow="feature"))
 def test_make_wheels_builds_again_when_an_input_changes(origins, change, kind):
     def wheels():
         text = ffiwheel(origins.project, "wheels", env=origins.environment)

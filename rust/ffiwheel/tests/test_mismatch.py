@@ -125,9 +125,16 @@ def builders(request, tmp_path_factory):
     return builders
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def marks(version, kind):
+    """All kinds on one Python in the fast tests, two on the others in the slow ones."""
+    if version == "3.13":
+        return ()
+    return pytest.mark.slow if kind in ("function added", "type widened") else pytest.mark.long
+
+
 @pytest.mark.parametrize(
-    "version", [pytest.param(v, marks=[] if v == "3.13" else pytest.mark.slow) for v in PYTHONS]
+    "version, kind",
+    [pytest.param(it, kind, marks=marks(it, kind)) for it in PYTHONS for kind in KINDS],
 )
 def test_a_build_says_that_make_header_is_due(version, kind, changed, builders):
     environment, number = builders(version)

@@ -396,7 +396,7 @@ def test_c_agrees_with_rust_about_every_declaration_elsewhere(foreign, tmp_path)
     assert sizes == ["24", "16"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_date_gets_into_a_library(project, foreign):
     """The next commit, with the sources as they were, may or may not link again."""
     environment = foreign("win_amd64")
