@@ -78,7 +78,7 @@ test-docker: .venv/installed ## Run the tests of images, cross and cibuildwheel;
 
 .PHONY: test-adopt
 test-adopt: .venv/installed ## Run the tests of an author's first steps, and write the table in docs/comparison.md (needs PyPI, crates.io)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(wildcard $(patsubst %,rust/ffiwheel/tests/test_%.py,adopt html5ever guide program))
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(wildcard $(patsubst %,rust/ffiwheel/tests/test_%.py,adopt guide html5ever migration program))
 	$(BIN)/python scripts/adoption.py
 
 .PHONY: benchmark
