@@ -1,10 +1,10 @@
-# ffiwheel kit 0.1.0 7c2f24885c87043b: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 34c02a401bcc4105: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
-A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one. With
-`kind = program` below [build_library] in setup.cfg, cargo builds a program instead, which a wheel
-brings as a command. This file also runs on end users' machines, on Python 2.7 and 3.6 to the
-newest.
+A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one, or
+`command` below [build_library] in setup.cfg. With `kind = program` there, cargo builds a program
+instead, which a wheel brings as a command. This file also runs on end users' machines, on Python
+2.7 and 3.6 to the newest.
 
     CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
     CARGO=<path>                  the cargo to call
@@ -16,6 +16,7 @@ import errno
 import gzip
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import re
@@ -51,14 +52,17 @@ except ImportError:
 
 import platform_tag
 from sources import (
+    COMMAND,
     CRATE,
     EXCLUDE,
     FEATURES,
     FFI,
+    HEADER,
     HERE,
     IN_CHECKOUT,
     KIND,
     LIB,
+    MARKER,
     NAME,
     PACKAGE,
     PROGRAM,
@@ -69,6 +73,8 @@ from sources import (
     files_below,
     folders_above,
     generated,
+    git,
+    header_digest,
     is_file,
     licences,
     metadata,
@@ -127,17 +133,10 @@ def time_of_commit():
     seconds since 1970; None outside a checkout."""
     if not IN_CHECKOUT:
         return None
-    foreign = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # in a git hook: those of the hook
-    environment = {name: os.environ[name] for name in os.environ if name not in foreign}
-    command = ["git", "-C", ROOT, "-c", "log.showSignature=false", "log", "-1", "--format=%ct"]
     if os.path.lexists(os.path.join(ROOT, ".git")):
-        try:
-            git = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
-            said = git.communicate()[0].strip().decode("ascii")
-            if git.returncode == 0 and said.isdigit():
-                return max(int(said), FIRST_DATE)
-        except OSError:
-            pass
+        said = git(ROOT, ["-c", "log.showSignature=false", "log", "-1", "--format=%ct"])
+        if said and said.strip().isdigit():
+            return max(int(said), FIRST_DATE)
         print("note: git does not say when the last commit was: SOURCE_DATE_EPOCH can set the date")
     return FIRST_DATE
 
@@ -336,8 +335,10 @@ class build_library(Command):
         ("exclude=", None, "names and patterns of what neither sdists nor the library contain"),
         ("kind=", None, "what a wheel brings: library or program [default: library]"),
         ("program=", None, "the program's name [default: the project's]"),
-        ("command=", None, "the command that builds the library [default: cargo build]"),
-        ("output=", None, "the library that the command builds"),
+        ("command=", None, "what builds the library, to $OUTPUT [default: cargo build]"),
+        ("sources=", None, "the folder that the command runs in, relative to the project's"),
+        ("header=", None, "the C header, in the sources [default: cargo's crate has a gate]"),
+        ("prefix=", None, "what the names of C symbols begin with [default: the package's]"),
         ("library=", None, "use this library instead of building one"),
         ("sbom=", None, "a software bill of materials to pack (PEP 770)"),
         ("inplace", "i", "leave the library in " + LIB),
@@ -347,11 +348,10 @@ class build_library(Command):
     def initialize_options(self):
         # sources.py and the pipeline read these.
         self.crate = self.features = self.exclude = self.kind = self.kit = self.program = None
-        self.command = self.output = self.library = self.sbom = self.inplace = None
+        self.command = self.sources = self.header = self.prefix = None
+        self.library = self.sbom = self.inplace = None
 
     def finalize_options(self):
-        if bool(self.command) != bool(self.output):
-            fail("[build_library] in setup.cfg needs both `command` and `output`")
         if {"develop", "editable_wheel"} & set(self.distribution.command_obj):
             self.inplace = True
 
@@ -367,12 +367,11 @@ class build_library(Command):
         ready = os.path.join(LIB, platform_tag.library_name(self.wanted.system, PACKAGE))
         self.path = self.library
         # Before the build: a file that is saved during it makes the library stale.
-        self.sources = sources_digest()
+        self.digest = sources_digest()
         if not self.path and PROGRAM:
             self.path = self.build("a wheel brings %s" % PROGRAM, None)
         elif not self.path:
-            # Only the author's command can tell what is up to date.
-            stale = self.command or self.stale(ready)
+            stale = self.stale(ready)
             self.path = self.build(stale, ready) if stale or self.checked(ready) else ready
         self.platform = self.read(self.path)
         if not self.wanted.runs(self.platform):
@@ -383,6 +382,12 @@ class build_library(Command):
             self.check_abi(ready)
 
     def check_abi(self, ready):
+        # An old pip leaves the header behind.
+        if HEADER and self.digest and generated("HEADER") != header_digest():
+            fail(
+                "%s is stale: it was generated from another %s" % (FFI, HEADER),
+                "run `make header`, and commit what it writes",
+            )
         prefix, expected = generated("PREFIX"), generated("ABI")
         found = platform_tag.fingerprint(self.path, prefix)
         if not found and expected:
@@ -431,8 +436,8 @@ class build_library(Command):
             )
         # Without a stamp, the library was put there by hand: its bytes decide.
         stamped = stamp.get("library") == sha256(ready)
-        if stamped and self.sources:
-            if stamp.get("sources") != self.sources:
+        if stamped and self.digest:
+            if stamp.get("sources") != self.digest:
                 return "%s was built from other sources than %s" % (ready, CRATE)
             changed = self.changed(stamp)
             return changed and "%s was built %s" % (ready, changed)
@@ -455,12 +460,16 @@ class build_library(Command):
                 return "from another %s" % os.path.relpath(path)
             if here and not is_there:
                 return "from %s, which is gone" % os.path.relpath(path)
-        if not here and not self.rustc():
+        if stamp.get("command", COMMAND) != COMMAND:
+            return "by another command"
+        if not here and (COMMAND or not self.rustc()):
             return None
         was = stamp.get("environment", {})
         for name in sorted(set(was) | set(filter(BUILD_VARIABLE.match, os.environ))):
             if "environment" in stamp and was.get(name) != value_digest(name):
                 return "with another value of %s in the environment" % name
+        if COMMAND:
+            return None
         if stamp.get("settings", settings_digest()) != settings_digest():
             return "with another configuration of cargo"
         if stamp.get("features", FEATURES) != FEATURES:
@@ -473,7 +482,7 @@ class build_library(Command):
         """Whether cargo, if it is installed, should check if the library is up to date."""
         stamp = read_stamp(ready)
         by_setup = stamp.get("built") and stamp.get("place") == self.place_here()
-        return self.sources and by_setup and stamp.get("library") == sha256(ready)
+        return self.digest and by_setup and not COMMAND and stamp.get("library") == sha256(ready)
 
     def place_here(self):
         """A digest of this machine's name and this folder's."""
@@ -484,19 +493,16 @@ class build_library(Command):
     def build(self, stale, ready):
         """Runs the build command, and returns the library's path. `stale`: why the one at
         `ready` cannot be used; None asks cargo whether it can."""
-        if self.command:
-            print("building the %s: %s" % (KIND, self.command))
-            status = subprocess.call(self.command, shell=True)
-            if status != 0:
-                fail("the build command failed (exit code %d): %s" % (status, self.command))
-            return self.output
-        if not self.sources:
+        if not self.digest:
             fail(
-                stale + ", and the Rust crate to build it from is not here",
+                "%s, and %s to build it from is not here"
+                % (stale, "`sources`" if COMMAND else "the Rust crate"),
                 "from a checkout, install with pip 21.3 or later, which builds in place, "
                 "or with `pip install -e`",
                 wheel_remedy(self.wanted),
             )
+        if COMMAND:
+            return self.run_command(stale)
         command = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked"]
         command += ["--bin", PROGRAM] if PROGRAM else ["--lib"]
         command += ["--message-format", "json-render-diagnostics"]
@@ -507,7 +513,7 @@ class build_library(Command):
             command += ["--target", target]
         # What the crate needs overrides the user's settings, and is joined to the user's flags,
         # which would otherwise replace it. Nobody else sets flags under this key.
-        if not PROGRAM:
+        if not PROGRAM and not HEADER:
             command += ["--config", 'profile.release.panic="unwind"']
         environment = dict(os.environ)
         flags = needed_flags(self.wanted) + flags_of_environment(environment)
@@ -553,6 +559,41 @@ class build_library(Command):
             fail("cargo built no program %s: add src/main.rs, or a [[bin]] of that name" % PROGRAM)
         fail("cargo built no dynamic library: add `cdylib` to crate-type in Cargo.toml")
 
+    def run_command(self, stale):
+        """Runs the author's command, and returns the path of what it wrote."""
+        target = self.target or self.wanted.triple
+        folder = os.path.abspath(os.path.join("build", "command", target))
+        output = os.path.join(folder, "output")
+        shutil.rmtree(output, ignore_errors=True)  # What is there afterwards is new.
+        os.makedirs(output)
+        output = os.path.join(output, platform_tag.library_name(self.wanted.system, PACKAGE))
+        # README's table of variables has these; `make wheels` hands more.
+        environment = dict(os.environ, BUILD_DIR=folder, OUTPUT=output, TARGET=target)
+        environment.setdefault("JOBS", str(multiprocessing.cpu_count()))
+        if self.wanted.system == "macos":
+            name = "-Wl,-install_name,@rpath/" + os.path.basename(output)
+            environment["LDFLAGS"] = (environment.get("LDFLAGS", "") + " " + name).strip()
+        print("%s; building it in %s: %s" % (stale, CRATE, COMMAND))
+        sys.stdout.flush()
+        status = subprocess.call(COMMAND, shell=True, cwd=CRATE, env=environment)
+        if status != 0:
+            fail(
+                "the build command failed (exit code %d); its output is above" % status,
+                "the command is %s, in %s" % (COMMAND, os.path.abspath(CRATE)),
+                wheel_remedy(self.wanted),
+            )
+        if not os.path.isfile(output):
+            fail(
+                "the build command left no library at $OUTPUT, %s" % output,
+                "write the library there: the command is %s" % COMMAND,
+            )
+        if IN_CHECKOUT and sources_digest() != self.digest:
+            fail(
+                "the build command has changed its sources, %s" % CRATE,
+                "write to $BUILD_DIR what it makes, or name that in .gitignore",
+            )
+        return output
+
     def host_triple(self):
         """What rustc says that it runs on; None where it does not answer: cargo will say what
         is wrong with the toolchain."""
@@ -581,12 +622,14 @@ class build_library(Command):
     def place(self, ready):
         """Puts the library into LIB, with its stamp. A kill in between leaves a stamp
         that says so."""
-        stamp = {"library": sha256(self.path), "sources": self.sources}
-        if self.sources:
+        stamp = {"library": sha256(self.path), "sources": self.digest}
+        if self.digest and COMMAND:
+            stamp.update(command=COMMAND, place=self.place_here(), environment=environment([]))
+        elif self.digest:
             paths, names = read_by_build(self.path)
             stamp.update(
                 place=self.place_here(),
-                built=not (self.library or self.command),
+                built=not self.library,
                 beside=beside_crate(paths),
                 environment=environment(names),
                 settings=settings_digest(),
@@ -738,10 +781,11 @@ class Sdist(sdist):
     only on theirs and on SOURCE_DATE_EPOCH."""
 
     def make_release_tree(self, base_dir, files):
-        if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+        if not os.path.isfile(os.path.join(CRATE, MARKER)):
             fail(
-                "there is no %s" % os.path.join(CRATE, "Cargo.toml"),
-                "correct `crate` below [build_library] in setup.cfg",
+                "there is no %s" % os.path.join(CRATE, MARKER),
+                "correct `%s` below [build_library] in setup.cfg"
+                % ("sources` or `header" if COMMAND else "crate"),
             )
         refuse_what_is_not_packed(self.distribution)
         shutil.rmtree(base_dir, ignore_errors=True)

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 f3e930eed35d1a60: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 e7c0bcf541429972: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import subprocess
 
 try:
     from configparser import RawConfigParser
@@ -90,24 +91,65 @@ def listed(section, option):
     return [word for word in words if word]
 
 
-def place_of_crate():
-    """The crate's folder below the project's, with slashes, by `crate` below [build_library]."""
-    named = SETTINGS.get(("build_library", "crate")) or "../rust"
-    place = os.path.normpath(os.path.join("python", named)).replace(os.sep, "/")
-    if os.path.isabs(named) or place.split("/")[0] == "..":
+def setting(option):
+    """What setup.cfg says below [build_library]; "" for nothing."""
+    return SETTINGS.get(("build_library", option)) or ""
+
+
+# What builds the library in cargo's place, and the header of one that the gate does not export.
+COMMAND, HEADER = setting("command"), setting("header")
+
+
+def check_settings():
+    """Refuses settings that do not go together."""
+    if setting("output"):
         fail(
-            "setup.cfg names %s under `crate`, which is outside the project" % named,
-            "write the crate's folder relative to the one of setup.cfg, as in ../rust",
+            "setup.cfg sets `output`: a command writes the library to the path in $OUTPUT",
+            "remove `output`, and write `command = make OUT=$OUTPUT`, say",
+        )
+    needed = {"command": ("sources", "header"), "sources": ("command",)}
+    for option in sorted(needed):
+        for other in needed[option]:
+            if setting(option) and not setting(other):
+                fail("setup.cfg sets `%s` below [build_library], but no `%s`" % (option, other))
+    for option in ("crate", "features", "program"):
+        if COMMAND and setting(option):
+            fail(
+                "setup.cfg sets `command` and `%s`, which is for cargo" % option,
+                "remove one of them",
+            )
+    if KIND == "program" and (COMMAND or HEADER):
+        fail("setup.cfg sets `%s`, which is for a library" % ("command" if COMMAND else "header"))
+
+
+check_settings()
+
+
+def place_of_sources():
+    """The folder of the crate, or of `sources` below [build_library], below the project's, with
+    slashes. A crate's is named relative to the folder of setup.cfg, `sources` to the project's."""
+    option, named = ("sources", setting("sources")) if COMMAND else ("crate", setting("crate"))
+    start = "" if COMMAND else "python"
+    place = os.path.normpath(os.path.join(start, named or "../rust")).replace(os.sep, "/")
+    outside = os.path.isabs(named) or place.split("/")[0] == ".."
+    if outside or COMMAND and place.split("/")[0] in (".", "python"):
+        fail(
+            "setup.cfg names %s under `%s`, which is %s"
+            % (named, option, "outside the project" if outside else "not a folder beside python/"),
+            "write the folder relative to the project's, as in `sources = c`"
+            if COMMAND
+            else "write the crate's folder relative to the one of setup.cfg, as in ../rust",
         )
     return place
 
 
-# An sdist contains the crate at the place that it has in the project, whose folder is above this
-# one. Old pips copy this folder to /tmp, where what is beside it may be anybody's.
-PLACE = place_of_crate()
-IN_CHECKOUT = os.path.basename(HERE) == "python" and not os.path.isfile(PLACE + "/Cargo.toml")
+# An sdist contains the sources at the place that they have in the project, whose folder is above
+# this one. Old pips copy this folder to /tmp, where what is beside it may be anybody's.
+PLACE = place_of_sources()
+MARKER = HEADER if COMMAND else "Cargo.toml"  # which is there where the sources are
+IN_CHECKOUT = os.path.basename(HERE) == "python" and not os.path.isfile(PLACE + "/" + MARKER)
 ROOT = os.pardir if IN_CHECKOUT else os.curdir
-CRATE = os.path.normpath(os.path.join(ROOT, PLACE))
+CRATE = os.path.normpath(os.path.join(ROOT, PLACE))  # whether or not cargo builds it
 # Names and patterns, relative to the crate, of what neither sdists nor the library contain.
 EXCLUDE = [os.path.normpath(it).replace(os.sep, "/") for it in listed("build_library", "exclude")]
 
@@ -139,6 +181,12 @@ LABELS.update({"a": "a", "b": "b", "rc": "rc", "dev": ".dev", "post": ".post"})
 def version():
     """The crate's version in Python's spelling, which the generated module of a library repeats;
     where an old pip has left the crate behind, the module's."""
+    if COMMAND:
+        said = SETTINGS.get(("metadata", "version"))
+        if not said:
+            fail("setup.cfg has no version", "write `version = 0.1.0` below [metadata]")
+        same_as_generated(said, "setup.cfg")
+        return native(said)
     said = said_by_crate("version")
     if not said and KIND == "library":
         return generated("VERSION")
@@ -153,13 +201,18 @@ def version():
         )
     numbers, label, number = found.groups()
     spelled = numbers + (LABELS[label] + (number or "0") if label else "")
-    if KIND == "library" and generated("VERSION") != spelled:
+    if KIND == "library":
+        same_as_generated(spelled, "the crate")
+    return native(spelled)
+
+
+def same_as_generated(version, where):
+    if generated("VERSION") != version:
         fail(
-            "%s is stale: it has version %s, but the crate has %s"
-            % (FFI, generated("VERSION"), spelled),
+            "%s is stale: it has version %s, but %s has %s"
+            % (FFI, generated("VERSION"), where, version),
             "run `make header` or, without the tool, correct the line VERSION in that file",
         )
-    return native(spelled)
 
 
 def path_of(name):
@@ -312,10 +365,43 @@ def sdist_files():
     found.update({name: name for name in more if os.path.isfile(name)})
     for name, path in package_files().items():
         found[PACKAGE + "/" + name] = path
-    for name, path in files_below(CRATE, EXCLUDE).items():
+    for name, path in files_of_sources(EXCLUDE).items():
         found[os.path.normpath(PLACE + "/" + name).replace(os.sep, "/")] = path
-    add_needed(found)
+    if not COMMAND:
+        add_needed(found)
     return found
+
+
+def files_of_sources(skip):
+    """What the library is built from, as {name below its folder: path}. Of a command's sources,
+    what git would take: builds leave other files there, too."""
+    found = files_below(CRATE, skip)
+    known = known_to_git() if COMMAND and IN_CHECKOUT else None
+    return found if known is None else {name: found[name] for name in found if name in known}
+
+
+def known_to_git():
+    """The names of the files below the sources' folder that git tracks, or would; None where the
+    project is not a repository, or git is missing."""
+    if not os.path.lexists(os.path.join(ROOT, ".git")):
+        return None
+    words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    said = git(CRATE, words)
+    return said and {native(name) for name in said.split(b"\0") if name}
+
+
+def git(folder, words):
+    """What git prints for a folder, in bytes; None where it fails or is missing."""
+    foreign = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # in a git hook: those of the hook
+    environment = {name: os.environ[name] for name in os.environ if name not in foreign}
+    try:
+        process = subprocess.Popen(
+            ["git", "-C", folder] + words, env=environment, stdout=subprocess.PIPE
+        )
+    except OSError:
+        return None
+    said = process.communicate()[0]
+    return said if process.returncode == 0 else None
 
 
 # What a line of Rust names outside its file: relative to that, or to the crate's folder.
@@ -627,7 +713,7 @@ def said_by_crate(field):
     """A field of [package] in the crate's manifest, which can be that of its workspace; None where
     it is not there."""
     crate = os.path.realpath(CRATE)
-    if not is_file(crate, "Cargo.toml"):
+    if COMMAND or not is_file(crate, "Cargo.toml"):
         return None
     value = toml(os.path.join(crate, "Cargo.toml")).get("package", {}).get(field)
     if isinstance(value, dict):
@@ -709,9 +795,10 @@ def sha256(path):
 
 def digest(path, skip=()):
     """A digest of a file, or of a folder's files by names and contents."""
-    if not os.path.isdir(path):
-        return sha256(path)
-    files = files_below(path, skip)
+    return digest_of(files_below(path, skip)) if os.path.isdir(path) else sha256(path)
+
+
+def digest_of(files):
     # Cargo does not read what is not a regular file, either.
     names = [name for name in sorted(files) if os.path.isfile(files[name])]
     lines = ["%s %s\n" % (sha256(files[name]), name) for name in names]
@@ -726,10 +813,33 @@ TESTS = ["tests", "benches", "examples"]
 
 
 def sources_digest():
-    """A digest of the library's sources: the crate without its tests. None without a crate."""
-    if not os.path.isfile(os.path.join(CRATE, "Cargo.toml")):
+    """A digest of what the library is built from: of a crate, all but its tests. None where that
+    is not here."""
+    if not os.path.isfile(os.path.join(CRATE, MARKER)):
         return None
-    return digest(CRATE, EXCLUDE + TESTS)
+    return digest_of(files_of_sources(EXCLUDE + ([] if COMMAND else TESTS)))
+
+
+def header_digest():
+    """A digest of the header that setup.cfg names, and of those that it includes from beside it:
+    of their code, whatever the comments and the spaces. The pipeline asks here."""
+    top = os.path.join(CRATE, HEADER)
+    waiting, seen = [top], []
+    code = []
+    while waiting:
+        path = waiting.pop()
+        seen.append(path)
+        text = text_of(path).replace("\\\n", "")
+        comment = r"""(?s)("(?:[^"\\\n]|\\.)*")|/\*.*?\*/|//[^\n]*"""
+        text = re.sub(comment, lambda it: (it.group(1) or "") + " ", text)
+        code += [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+        for name in re.findall(r'(?m)^\s*#\s*include\s*[<"]([^>"\n]+)[>"]', text):
+            for folder in (os.path.dirname(path), os.path.dirname(top)):
+                found = os.path.normpath(os.path.join(folder, native(name)))
+                if os.path.isfile(found):
+                    waiting += [] if found in seen + waiting else [found]
+                    break
+    return hashlib.sha256("\n".join(code).encode("utf-8")).hexdigest()[:16]
 
 
 def folders_above(path):

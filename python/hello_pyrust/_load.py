@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 86600c5b955a44b0: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 719775091c9316ae: `ffiwheel update` replaces this file; use settings
 """Finds, checks and loads the library beside it: any with a C ABI."""
 
 import os
@@ -6,8 +6,11 @@ import sys
 
 import _cffi_backend
 
+from . import _ffi
 from ._ffi import ABI, DISTRIBUTION, PREFIX, ffi
 
+# What the header declares and the library does not have on every platform.
+PARTLY = getattr(_ffi, "PARTLY", "").split()
 # The package's name, and the library's stem. Every importer sets __name__, those of frozen
 # programs and archives too; a copy inside another package has its own name all the same.
 PACKAGE = __name__.split(".")[-2]
@@ -162,18 +165,40 @@ def _open(path):
     return lib
 
 
+class _Partly(object):
+    """A library that may lack some of what its header declares: that is an AttributeError."""
+
+    def __init__(self, lib):
+        self.__dict__["_lib"] = lib
+
+    def __getattr__(self, name):
+        try:
+            value = getattr(self._lib, name)
+        except ffi.error:
+            raise AttributeError("the library has no %s on this platform" % name)
+        if callable(value):
+            self.__dict__[name] = value  # Found once. A variable is read each time.
+        return value
+
+    def __setattr__(self, name, value):
+        setattr(self._lib, name, value)
+
+    def __dir__(self):
+        return dir(self._lib)
+
+
 def _resolved(lib, path, remedy):
     """The library, if it has every function that its header declares. One that is not Rust's
     may have nothing else to be known by."""
     try:
-        for name in dir(lib):
+        for name in set(dir(lib)).difference(PARTLY):
             getattr(lib, name)
     except (AttributeError, ffi.error) as error:
         raise ImportError(
             "the library %s lacks a function that its header declares: %s. %s"
             % (path, error, remedy)
         )
-    return lib
+    return _Partly(lib) if PARTLY else lib
 
 
 def _load():

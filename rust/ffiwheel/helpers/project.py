@@ -24,8 +24,13 @@ SETTINGS = configparser.RawConfigParser()
 SETTINGS.read(ROOT / "python/setup.cfg", encoding="utf-8")
 # What a program imports, by the rule of python/sources.py.
 PACKAGE: str = re.findall(r"\w+", SETTINGS.get("options", "packages"))[0]
-# The crate's folder.
+# The folder of what the library is built from: the crate's, or that of `sources`.
 CRATE = (ROOT / "python" / SETTINGS.get("build_library", "crate", fallback="../rust")).resolve()
+COMMAND = SETTINGS.get("build_library", "command", fallback="")
+if COMMAND:
+    CRATE = (ROOT / SETTINGS.get("build_library", "sources")).resolve()
+# The header that an author wrote, if it is not generated.
+HEADER = SETTINGS.get("build_library", "header", fallback="")
 NAME = SETTINGS.get("metadata", "name")  # what an index calls it
 # What a wheel brings, if it is no library: also by the rule of python/sources.py.
 PROGRAM: str | None = None

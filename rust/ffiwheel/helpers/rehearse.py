@@ -198,21 +198,26 @@ def with_uvx(
 def from_sdist(
     rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
 ) -> tuple[str, str]:
-    """Builds the sdist, with one call of cargo."""
+    """Builds the sdist, with one call of cargo or, where there is one, the author's command."""
     env = rehearsal.environment(cargo)
     rehearsal.install(python, name, "--no-binary", project.NAME, env=env)
     builds = [call for call in cargo.calls if call.startswith("build ")]
-    expect(len(builds) == 1 and " --locked" in builds[0], f"cargo was called with {cargo.calls}")
+    right = len(builds) == 1 and " --locked" in builds[0]
+    expect(not builds if project.COMMAND else right, f"cargo was called with {cargo.calls}")
     (tag,) = platform_tags(python)
     expect(tag not in rehearsal.wheel.name, f"the sdist became {tag}")
     check_runs(python)
-    return f"the sdist, which cargo built for {tag}", "ran"
+    builder = "the build command" if project.COMMAND else "cargo"
+    return f"the sdist, which {builder} built for {tag}", "ran"
 
 
 def refused(
     rehearsal: Rehearsal, name: str, python: Path, cargo: interpreters.Cargo
 ) -> tuple[str, str]:
-    """A pip that sees no wheel, where there is no cargo, says which pip does."""
+    """A pip that sees no wheel, where there is no cargo, says which pip does. What a build command
+    needs may be everywhere."""
+    if project.COMMAND:
+        return from_sdist(rehearsal, name, python, cargo)
     env = rehearsal.environment(cargo, CARGO="no-cargo-here")
     try:
         rehearsal.install(python, name, env=env)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from project import NAME, PROGRAM
+from project import COMMAND, CRATE, HEADER, NAME, PROGRAM, ROOT
 from testing import Cargo, Interpreter, Project, run
 
 
@@ -27,16 +27,19 @@ def test_wheel(interpreter: Interpreter, wheel: Path, failing_cargo: Cargo, tmp_
 
 
 def test_sdist(interpreter: Interpreter, sdist: Path, working_cargo: Cargo, tmp_path: Path) -> None:
-    """Installs by calling cargo once, with what the lock file names."""
+    """Installs by calling cargo once, with what the lock file names; or by the author's command."""
     environment = interpreter.environment(tmp_path / "venv")
     environment.pip("install", "--no-binary", NAME, sdist, env=working_cargo.environment)
     environment.check()
+    if COMMAND:
+        assert working_cargo.calls == []
+        return
     (call,) = working_cargo.calls
     assert call.startswith("build ") and " --locked " in call
 
 
 def test_develop(interpreter: Interpreter, project: Project, tmp_path: Path) -> None:
-    """Builds in place; again when a Rust source has changed."""
+    """Builds in place; again when a source has changed."""
     environment = interpreter.environment(tmp_path / "venv")
     legacy = interpreter.number == (2, 7)
 
@@ -54,8 +57,11 @@ def test_develop(interpreter: Interpreter, project: Project, tmp_path: Path) -> 
     before = install()
     if PROGRAM:
         return  # An installed one is a copy.
-    with project.source.open("a") as file:
-        file.write("\n// A change.\n")
+    source = project.source
+    if COMMAND:
+        source = project.root / CRATE.relative_to(ROOT) / HEADER
+    with source.open("a") as file:
+        file.write("\n/* A change. */\n")
     assert install() != before
     if legacy:
         environment.pip("install", "--editable", project.python)

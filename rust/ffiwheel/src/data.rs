@@ -29,11 +29,11 @@ type Files = &'static [(&'static str, &'static str)];
 /// What must be files for the programs that read them: Python, a container engine, pip.
 const HELPERS: Files = embed!("../":
     "helpers/auditwheel_for.py"
+    "helpers/c_header.py"
     "helpers/delocate_wheel.py"
     "helpers/ffi_module.py"
     "helpers/index.py"
     "helpers/interpreters.py"
-    "helpers/layouts.py"
     "helpers/platforms.py"
     "helpers/process.py"
     "helpers/project.py"

@@ -1,6 +1,7 @@
 //! How a wheel is made. wheels.rs has the order of the stages.
 
 pub mod cibuildwheel;
+mod command;
 pub mod container;
 pub mod dist;
 pub mod header;

@@ -27,7 +27,7 @@ pub const SETTINGS: &str = "python/setup.cfg";
 
 pub struct Project {
     pub root: PathBuf,
-    /// The library crate's folder.
+    /// The folder of what the library is built from: the crate's, or that of `sources`.
     pub rust: PathBuf,
     /// That folder below `root`, with `/`, as sdists have it; "" for `root` itself.
     pub place: String,
@@ -36,7 +36,7 @@ pub struct Project {
     /// The Python project's folder.
     pub python: PathBuf,
     /// The crate's version in Python's spelling, which file names use: 1.0.0rc1 for cargo's
-    /// 1.0.0-rc.1.
+    /// 1.0.0-rc.1. Without a crate, that of setup.cfg.
     pub version: String,
     /// What an index calls the project: setup.cfg's `name`, as it is written there.
     pub distribution: String,
@@ -48,6 +48,10 @@ pub struct Project {
     pub library: String,
     /// The program that a wheel brings; None for a project of a library.
     pub program: Option<String>,
+    /// What builds the library in cargo's place.
+    pub command: Option<String>,
+    /// The header of a library that has no gate, below `rust`; None where it is generated.
+    given_header: Option<String>,
     pub settings: Ini,
     /// What the crate's manifest says of the project, in [package]: description, license, homepage,
     /// repository.
@@ -74,14 +78,37 @@ impl Project {
             .with_context(|| format!("cannot read {SETTINGS}"))?;
         let (distribution, module) = names(&settings)?;
         let program = program(&settings, &distribution)?;
-        let place = place_of_crate(settings.get("build_library", "crate"))?;
+        let said = |option| Some(settings.get("build_library", option)).filter(|it| !it.is_empty());
+        let command = said("command").map(str::to_owned);
+        let given_header = said("header").map(str::to_owned);
+        check_settings(&settings, program.is_some())?;
+        let place = match &command {
+            None => place_of_crate(settings.get("build_library", "crate"))?,
+            Some(_) => place_of_sources(settings.get("build_library", "sources"))?,
+        };
         let Crate {
             rust,
             workspace,
             version,
             library,
             said: said_by_crate,
-        } = Crate::read(&root, &place)?;
+        } = match &command {
+            None => Crate::read(&root, &place)?,
+            Some(_) => Crate::of_command(&root, &place, &settings)?,
+        };
+        let library = said("prefix").map_or(library, str::to_owned);
+        if let Some(header) = &given_header {
+            ensure!(
+                rust.join(header).is_file(),
+                "there is no {}: `header` below [build_library] in {SETTINGS} names a file in {}",
+                rust.join(header).display(),
+                if command.is_some() {
+                    "`sources`"
+                } else {
+                    "the crate's folder"
+                }
+            );
+        }
         let build = root.join("build");
         fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
         let lock = File::create(build.join(".lock"))
@@ -109,6 +136,8 @@ impl Project {
             module,
             library,
             program,
+            command,
+            given_header,
             settings,
             said_by_crate,
             epoch: OnceLock::new(),
@@ -122,7 +151,23 @@ impl Project {
 
     /// The C header.
     pub fn header(&self) -> PathBuf {
-        self.rust.join(format!("include/{}.h", self.library))
+        match &self.given_header {
+            Some(name) => self.rust.join(name),
+            None => self.rust.join(format!("include/{}.h", self.library)),
+        }
+    }
+
+    /// Whether the crate's gate exports the library's functions, and the header is generated.
+    pub fn has_gate(&self) -> bool {
+        self.program.is_none() && self.given_header.is_none()
+    }
+
+    /// What names the project's version.
+    pub fn place_of_version(&self) -> PathBuf {
+        match &self.command {
+            None => self.manifest(),
+            Some(_) => self.root.join(SETTINGS),
+        }
     }
 
     /// The crate's features that setup.cfg adds to its default ones.
@@ -202,22 +247,20 @@ impl Project {
         Ok(path)
     }
 
-    /// Whether the header and _ffi.py are generated from the crate: not for a program, nor where
-    /// another command than cargo builds.
-    pub fn has_generated_files(&self) -> bool {
-        self.program.is_none() && self.settings.get("build_library", "command").is_empty()
-    }
-
-    /// Fails if another command than cargo builds the library: `make <verb>` would build or pack
-    /// the Rust crate. `instead` says what to do.
-    pub fn ensure_cargo_builds(&self, verb: &str, instead: &str) -> Result<()> {
-        let is_set = |option| !self.settings.get("build_library", option).is_empty();
-        ensure!(
-            !is_set("command") && !is_set("output"),
-            "{SETTINGS} sets a build command ([build_library] command), which `make {verb}` \
-             cannot run: {instead}"
-        );
-        Ok(())
+    /// What setup.py's own modules answer to a program in Python that imports `sources`.
+    pub fn ask_setup(&self, program: &str, stdin: Stdio) -> Result<String> {
+        let output = self
+            .command(self.tool("python")?)?
+            .current_dir(&self.python)
+            .args(["-I", "-B", "-c"])
+            .arg(format!(
+                "import sys; sys.path.insert(0, '.'); import sources\n{program}"
+            ))
+            .stdin(stdin)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}", said.trim());
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Fails for a verb that knows only libraries.
@@ -396,6 +439,52 @@ impl Project {
     }
 }
 
+/// Fails for settings that do not go together, by the rule of python/sources.py.
+fn check_settings(settings: &Ini, program: bool) -> Result<()> {
+    let is_set = |option: &str| !settings.get("build_library", option).is_empty();
+    ensure!(
+        !is_set("output"),
+        "{SETTINGS} sets `output`: a command writes the library to the path in $OUTPUT; remove \
+         `output`, and write `command = make OUT=$OUTPUT`, say"
+    );
+    for (option, other) in [
+        ("command", "sources"),
+        ("command", "header"),
+        ("sources", "command"),
+    ] {
+        ensure!(
+            !is_set(option) || is_set(other),
+            "{SETTINGS} sets `{option}` below [build_library], but no `{other}`"
+        );
+    }
+    for option in ["crate", "features", "program"] {
+        ensure!(
+            !is_set("command") || !is_set(option),
+            "{SETTINGS} sets `command` and `{option}`, which is for cargo: remove one of them"
+        );
+    }
+    ensure!(
+        !program || !(is_set("command") || is_set("header")),
+        "{SETTINGS} sets `command` or `header`, which are for a library, and `kind = program`"
+    );
+    Ok(())
+}
+
+/// The folder of `sources` below the project's, with `/`, by the rule of python/sources.py.
+fn place_of_sources(named: &str) -> Result<String> {
+    let parts: Vec<&str> = named
+        .split('/')
+        .filter(|it| !matches!(*it, "" | "."))
+        .collect();
+    let inside = !named.starts_with('/') && !parts.contains(&"..");
+    ensure!(
+        inside && parts.first().is_some_and(|first| *first != "python"),
+        "{SETTINGS} names {named} under `sources`, which is not a folder beside python/: write \
+         the folder relative to the project's, as in `sources = c`"
+    );
+    Ok(parts.join("/"))
+}
+
 /// The crate's folder below the project's, with `/`, by the rule of python/sources.py.
 fn place_of_crate(named: &str) -> Result<String> {
     let named = if named.is_empty() { "../rust" } else { named };
@@ -427,14 +516,35 @@ struct Crate {
 }
 
 impl Crate {
+    /// What there is to know of sources that are no crate.
+    fn of_command(root: &Path, place: &str, settings: &Ini) -> Result<Crate> {
+        let rust = root.join(place);
+        let said = settings.get("metadata", "version");
+        ensure!(
+            !said.is_empty(),
+            "{SETTINGS} has no version: write `version = 0.1.0` below [metadata]"
+        );
+        let version = python_version(said).with_context(|| SETTINGS.to_owned())?;
+        ensure!(
+            version == said,
+            "{SETTINGS} has the version {said}, which Python calls {version}: write that"
+        );
+        Ok(Crate {
+            workspace: rust.clone(),
+            rust,
+            version,
+            library: names(settings)?.1,
+            said: BTreeMap::new(),
+        })
+    }
+
     fn read(root: &Path, place: &str) -> Result<Crate> {
         let rust = root.join(place);
         let path = rust.join("Cargo.toml");
         ensure!(
             path.is_file(),
             "there is no {}: this tool builds the crate that `crate` below [build_library] in \
-             {SETTINGS} names, or else the one in rust/. A library that another command builds \
-             is packed by `python setup.py bdist_wheel` in python/",
+             {SETTINGS} names, or else the one in rust/; `command` there names another build",
             path.display()
         );
         let manifest = manifest(&path)?;

@@ -57,14 +57,8 @@ def test_an_empty_or_missing_file_is_generated(copy):
     assert text.count("wrote ") == 2
 
 
-# ---- A build command of the author's own ---------------------------------------------------
+# ---- Settings -------------------------------------------------------------------------------
 
-COMMANDS = [
-    "[build_library]\ncommand = make -C ../c\noutput = ../c/lib.so\n",
-    "[build_library]\n; how\nCommand:\n    make\n    -C ../c\noutput: ../c/lib.so\n",
-    "[DEFAULT]\ncommand = make\n[build_library]\n",
-    "[build_library]\noutput = ../c/lib.so\n",
-]
 NONE = [
     "[build_library]\n# command = make\n; output = a\ncommand =\noutput =\n",
     "[build_library2]\ncommand = make\n[Build_Library]\ncommand = make\n",
@@ -81,29 +75,10 @@ def settings(copy):
     path.write_text(before)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("verb", ["header", "lib", "sdist", "wheels"])
-def test_a_verb_of_the_crate_refuses_another_build_command(copy, settings, verb, command):
-    settings.write_text(settings.read_text() + command)
-    before = contents(copy)
-    text = ffiwheel(copy, verb, fails=True)
-    assert "python/setup.cfg sets a build command" in text
-    assert f"`make {verb}` cannot run:" in text
-    assert contents(copy) == before and not (copy.root / "dist").exists()
-    assert sorted(path.name for path in copy.lib.iterdir()) == ["README.md"]
-
-
 @pytest.mark.parametrize("text", NONE)
 def test_what_setup_py_takes_for_no_command_is_none(copy, settings, text):
     settings.write_text(settings.read_text() + text)
     assert "are up to date" in ffiwheel(copy, "header", "--check")
-
-
-def test_other_verbs_do_not_mind_another_build_command(copy, settings):
-    settings.write_text(settings.read_text() + COMMANDS[0])
-    ffiwheel(copy, "targets")
-    ffiwheel(copy, "rules", "--check")
-    ffiwheel(copy, "doctor")
 
 
 def test_settings_that_cannot_be_read_are_one_sentence(copy, settings):

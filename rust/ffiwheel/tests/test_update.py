@@ -90,14 +90,6 @@ def test_files_with_windows_line_ends_are_the_kits(adopted):
     assert git(adopted, "status", "--porcelain", "--untracked-files=no") == ""
 
 
-def test_where_another_command_builds_nothing_is_generated(adopted):
-    settings = adopted.python / "setup.cfg"
-    settings.write_text(settings.read_text() + "command = make\noutput = lib.so\n")
-    (adopted.python / "platform_tag.py").unlink()
-    assert "wrote python/platform_tag.py" in ffiwheel(adopted, "update")
-    assert "make header" not in ffiwheel(adopted, "lint")
-
-
 def test_a_project_without_the_makefile_gets_none(adopted):
     """As `init --minimal` makes them."""
     (adopted.root / "Makefile").unlink()

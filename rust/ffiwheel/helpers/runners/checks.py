@@ -11,7 +11,7 @@ from string import Template
 
 import smoke_program
 from process import TIME_LIMIT, Failure, Word, environment, run
-from project import CRATE, NAME, PACKAGE, PROGRAM, ROOT
+from project import CRATE, HEADER, NAME, PACKAGE, PROGRAM, ROOT
 
 # What every package must pass, and what its author wrote, where there is one.
 GATE: list[Word] = [Path(__file__).parents[1] / "smoke_gate.py"]
@@ -23,7 +23,7 @@ RAN = re.compile(rf"^{PACKAGE} \S+ runs on (.+?)\r?$", re.MULTILINE)  # which th
 # A C program that calls the library's functions, if its author wrote one.
 C_PROGRAM = CRATE / "tests/program.c"
 C_PROGRAM_NAME = f"{C_PROGRAM.relative_to(ROOT)}" if C_PROGRAM.is_file() else "a C program"
-INCLUDE = CRATE / "include"
+INCLUDE = (CRATE / HEADER).parent if HEADER else CRATE / "include"
 # The program for any other library. `volatile`: a compiler knows that a function has an address,
 # and would leave the table out, so that no function had to be found.
 EVERY_FUNCTION = Template("""\
@@ -145,11 +145,14 @@ def constant(library: Path, name: str) -> str:
     return found.group(1)
 
 
-def functions(prefix: str) -> list[str]:
-    """The names of the functions that the header of a library with such a prefix declares."""
-    header = (INCLUDE / f"{prefix}.h").read_text("utf-8")
-    code = re.sub(r"//.*|/\*[\s\S]*?\*/", "", header)
-    return sorted(set(re.findall(rf"\b({prefix}_\w+)\(", code)))
+def functions(library: Path) -> list[str]:
+    """The names of the functions that the CFFI module beside a library, a path, calls on every
+    platform. Their kind is 35, hexadecimal 23:
+    https://github.com/python-cffi/cffi/blob/main/src/cffi/cffi_opcode.py"""
+    module = (library.parents[1] / "_ffi.py").read_text("utf-8")
+    found = re.findall(r"b'(?:\\x[0-9A-F]{2}){3}\\x23(\w+)'", module)
+    partly = re.findall(r"^PARTLY = '(.*)'$", module, re.MULTILINE)
+    return sorted(set(found) - {name for names in partly for name in names.split()})
 
 
 def program_source(library: Path, folder: Path) -> Path:
@@ -161,8 +164,8 @@ def program_source(library: Path, folder: Path) -> Path:
     source = folder / "every_function.c"
     source.write_text(
         EVERY_FUNCTION.substitute(
-            header=f"{prefix}.h",
-            functions=", ".join(f"(function){name}" for name in functions(prefix)),
+            header=Path(HEADER).name if HEADER else f"{prefix}.h",
+            functions=", ".join(f"(function){name}" for name in functions(library)),
             gate=NO_ERROR.format(prefix=prefix) if gate else "",
             abi=", ABI %s" if gate else "",
             value=f", {prefix}_abi()" if gate else "",
@@ -180,7 +183,7 @@ def compile_program(target: str, library: Path, folder: Path) -> Path:
     if "windows" in target:
         # Linked with a list of what a DLL exports. With the DLL itself the linker would refuse
         # a broken one, before a loader sees it.
-        names = functions(constant(library, "PREFIX"))
+        names = functions(library)
         exports, linked = folder / "exports.def", folder / "exports.lib"
         exports.write_text("\n".join([f"LIBRARY {library.name}", "EXPORTS", *names, ""]))
         machines = {"x86": "i386", "x86_64": "i386:x86-64", "aarch64": "arm64"}

@@ -66,9 +66,9 @@ class Library:
         equal("a second error_take", self.call("error_take", 0), 0)
 
 
-def check_gate(library: Library, cffi: dict[str, Any]) -> None:
-    """Checks what every library has. `cffi`: the CFFI module that is beside it."""
-    functions = checks.functions(library.prefix)
+def check_gate(library: Library, functions: list[str], cffi: dict[str, Any]) -> None:
+    """Checks what every library has. `functions`: what it must export; `cffi`: the CFFI module
+    that is beside it."""
     missing = [name for name in functions if name not in library.machine.exports]
     if missing:
         raise Failure(f"{', '.join(missing)} is not exported")
@@ -101,10 +101,11 @@ def main(path: str) -> int:
         system = MacOS if tag.startswith("macosx") else Windows
         machines = system.open(library, TAGS[tag])
         cffi = runpy.run_path(str(library.parents[1] / "_ffi.py"))
+        functions = checks.functions(library)
     calls = runpy.run_path(str(FUNCTIONS))["check"] if FUNCTIONS.is_file() else None
 
     def check(api: Library) -> None:
-        check_gate(api, cffi)
+        check_gate(api, functions, cffi)
         if calls:
             calls(api, cffi["ABI"])
 

@@ -22,6 +22,20 @@ pub fn functions(header: &str, prefix: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The functions and variables in the module that CFFI generates of declarations: their kinds are
+/// 35 and 33 in https://github.com/python-cffi/cffi/blob/main/src/cffi/cffi_opcode.py
+pub fn of_module(text: &str) -> BTreeSet<String> {
+    text.split("b'")
+        .filter_map(|entry| {
+            let name = entry.get(12..)?;
+            let name = name.strip_prefix("\\x23").or(name.strip_prefix("\\x21"))?;
+            let name = name.split('\'').next()?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            (!name.is_empty() && name.chars().all(is_name)).then(|| name.to_owned())
+        })
+        .collect()
+}
+
 /// The structs and enums whose insides the header shows.
 pub fn types(header: &str) -> BTreeSet<String> {
     header
@@ -50,6 +64,13 @@ mod tests {
                       struct m_S *m_new(m_Text\n  a);\nvoid m_free (struct m_S *);\n";
         let found = functions(header, "m");
         assert_eq!(found.iter().collect::<Vec<_>>(), ["m_free", "m_new"]);
+    }
+
+    #[test]
+    fn a_module_names_what_it_calls() {
+        let text = r"_globals = (b'\xFF\xFF\xFF\x1FM_A',1,b'\x00\x00\x09\x23m_f',0,b'\x00\x00\x01\x21m_v',0)";
+        let found = of_module(text);
+        assert_eq!(found.iter().collect::<Vec<_>>(), ["m_f", "m_v"]);
     }
 
     #[test]

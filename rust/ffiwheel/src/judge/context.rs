@@ -21,6 +21,11 @@ pub struct Context {
     pub version: String,
     /// The functions of the C header.
     pub functions: BTreeSet<String>,
+    /// Those of them that the library does not have on every platform.
+    pub partly: BTreeSet<String>,
+    /// Whether nothing else is exported; and whether cargo builds the library.
+    pub gate: bool,
+    pub cargo: bool,
     /// The package's files in a wheel, without the library.
     pub package: BTreeSet<String>,
     /// The files in a wheel's .dist-info, without the SBOM.
@@ -65,6 +70,8 @@ pub mod tests {
             version: "1.2.3".into(),
             crate_folder: "rust".into(),
             workspace: "rust".into(),
+            gate: true,
+            cargo: true,
             today: [2030, 1, 1, 0, 0, 0],
             ..Context::default()
         }

@@ -76,7 +76,12 @@ impl Judge<'_> {
             let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
             names.join(", ")
         };
-        let missing = list(functions.difference(&slice.exports).collect());
+        let missing = functions.difference(&slice.exports);
+        let missing = list(
+            missing
+                .filter(|name| !self.context.partly.contains(*name))
+                .collect(),
+        );
         if !missing.is_empty() {
             self.add(
                 &rules::A601,
@@ -87,7 +92,7 @@ impl Judge<'_> {
         let linkers = library::linker_exports(slice.format);
         let stray = slice.exports.difference(functions);
         let stray = list(stray.filter(|name| !linkers(name)).collect());
-        if !stray.is_empty() {
+        if !stray.is_empty() && self.context.gate {
             self.add(&rules::A602, member, format!("{of}it exports {stray}"));
         }
         if slice.format == Format::Pe && (slice.is_program || slice.system != Some(WINDOWS_GUI)) {

@@ -102,10 +102,13 @@ impl Judge<'_> {
                 self.add(&rules::S703, Some(name), "it is missing");
             }
         }
-        if !files.contains_key(&lock) {
+        if context.cargo && !files.contains_key(&lock) {
             self.add(&rules::S706, Some(&lock), "it is missing");
         }
-        let (crates, lacking) = local_crates(&[&context.crate_folder, &context.workspace], files);
+        let (crates, lacking) = match context.cargo {
+            true => local_crates(&[&context.crate_folder, &context.workspace], files),
+            false => Default::default(),
+        };
         for (path, text) in lacking {
             self.add(&rules::S706, Some(&path), text);
         }

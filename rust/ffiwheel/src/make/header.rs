@@ -1,19 +1,23 @@
 //! Everything that is generated from the exported functions: the C header, the module
 //! that CFFI loads, and its type stub. One run of cbindgen gives both texts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{bail, ensure, Context, Result};
 use cbindgen::{Builder, Config, DocumentationStyle, Language};
 
 use super::library::{debug_library, expanded};
+use super::toolchain::{toolchain, zig_target};
 use super::{layout, names};
-use crate::facts::library;
-use crate::files::{read, write};
+use crate::facts::{self, library};
+use crate::files::{self, read, write};
 use crate::project::Project;
 use crate::run;
 use crate::say::say;
+use crate::targets::{self, Target};
 
 /// What a caller must know once; the rest is documented at each declaration.
 const CONVENTIONS: &str = "
@@ -33,11 +37,6 @@ Conventions
 const MARK: &str = "by `make header`";
 
 pub fn run(project: &Project, check: bool) -> Result<()> {
-    project.ensure_cargo_builds(
-        "header",
-        "write the header yourself; rust/ffiwheel/helpers/ffi_module.py generates _ffi.py from its \
-         declarations",
-    )?;
     for path in outputs(project) {
         project.ensure_generated(&path, MARK)?;
     }
@@ -60,7 +59,10 @@ pub fn run(project: &Project, check: bool) -> Result<()> {
 /// What is generated: the header, the module and, for a package with types (PEP 561), its stub.
 pub fn outputs(project: &Project) -> Vec<PathBuf> {
     let package = project.package();
-    let mut outputs = vec![project.header(), package.join("_ffi.py")];
+    let mut outputs = vec![package.join("_ffi.py")];
+    if project.has_gate() {
+        outputs.insert(0, project.header());
+    }
     if package.join("py.typed").exists() {
         outputs.push(package.join("_ffi.pyi"));
     }
@@ -75,6 +77,9 @@ fn file_name(path: &Path) -> String {
 fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     let folder = project.build("header");
     let _ = fs::remove_file(folder.join("log"));
+    if !project.has_gate() {
+        return generate_from_given(project, &folder);
+    }
     let source = expanded(project, &folder)?;
     let library = debug_library(project, &folder)?;
     let fingerprint = library::fingerprint(&fs::read(&library)?, &project.library)
@@ -98,6 +103,167 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
         found.push((path, text));
     }
     Ok(found)
+}
+
+/// _ffi.py, and its stub, of a header that the author wrote, by this machine's library.
+fn generate_from_given(project: &Project, folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let library = debug_library(project, folder)?;
+    let exports = folder.join("exports");
+    let names: Vec<String> = layout::exports(&library)?.into_iter().collect();
+    write(&exports, names.join("\n"))?;
+    let host = toolchain(project)?.host;
+    let rows = targets::load(project)?;
+    let single = rows.iter().filter(|row| row.slices.is_empty());
+    let triples: Vec<String> = single.map(|row| zig_target(&row.triple)).collect();
+    let found = read_given(project, &exports, folder, &host, &triples)?;
+    for note in &found.notes {
+        say!("note: {note}");
+    }
+    let mut command = project.helper("ffi_module")?;
+    command
+        .args([&project.module, &project.distribution, &project.library])
+        .args([&project.version, ""])
+        .arg(folder.join("declarations.h"))
+        .arg(folder)
+        .args([&digest_of_given(project)?, &found.partly.join(" ")]);
+    run::run(&mut command, &folder.join("log"))?;
+    let mut made = Vec::new();
+    for path in outputs(project) {
+        let text = read(&folder.join(file_name(&path)))?;
+        made.push((path, text));
+    }
+    Ok(made)
+}
+
+/// What helpers/c_header.py found.
+#[derive(serde::Deserialize)]
+struct Given {
+    /// What each target declares: functions and variables.
+    declared: BTreeMap<String, BTreeSet<String>>,
+    /// Those that not every target declares.
+    partly: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Reads the given header for some of zig's targets. `exports`: a file with the names that the
+/// host's library exports.
+fn read_given(
+    project: &Project,
+    exports: &Path,
+    folder: &Path,
+    host: &str,
+    triples: &[String],
+) -> Result<Given> {
+    let mut command = project.helper("c_header")?;
+    command
+        .args([project.header(), project.rust.clone()])
+        .args([exports, folder])
+        .arg(zig_target(host))
+        .args(triples);
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim();
+    ensure!(
+        output.status.success(),
+        "{}",
+        said.strip_prefix("error: ").unwrap_or(said)
+    );
+    Ok(serde_json::from_str(&read(&folder.join("given.json"))?)?)
+}
+
+/// What setup.py calls the header's digest.
+fn digest_of_given(project: &Project) -> Result<String> {
+    let said = project.ask_setup("print(sources.header_digest())", Stdio::null())?;
+    Ok(said.trim().to_owned())
+}
+
+/// The functions and variables that Python calls: those of the header or, where that is not
+/// generated, of _ffi.py, which leaves some out.
+pub fn declared(project: &Project) -> Result<BTreeSet<String>> {
+    if project.program.is_some() {
+        return Ok(BTreeSet::new());
+    }
+    if project.has_gate() {
+        let text = read(&project.header())?;
+        return Ok(facts::header::functions(&text, &project.library));
+    }
+    Ok(facts::header::of_module(&read(
+        &project.package().join("_ffi.py"),
+    )?))
+}
+
+/// Those of them that the library does not have on every platform.
+pub fn partly(project: &Project) -> Result<BTreeSet<String>> {
+    if project.program.is_some() || project.has_gate() {
+        return Ok(BTreeSet::new());
+    }
+    let text = read(&project.package().join("_ffi.py"))?;
+    let names = text.lines().find_map(|line| line.strip_prefix("PARTLY = "));
+    let names = names.unwrap_or_default();
+    let names = names.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Fails if a library for a target lacks what its header declares there, or if C lays out a type
+/// otherwise than CFFI.
+pub fn check_given(
+    project: &Project,
+    target: &Target,
+    library: &Path,
+    folder: &Path,
+) -> Result<()> {
+    let module = project.package().join("_ffi.py");
+    ensure!(
+        read(&module)?.contains(&format!("HEADER = '{}'", digest_of_given(project)?)),
+        "{} is stale: it was generated from another {}; run `make header`, and commit what it \
+         writes",
+        project.relative(&module),
+        project.relative(&project.header())
+    );
+    let scratch = files::scratch(folder)?;
+    let found = layout::exports(library)?;
+    let exports = scratch.path().join("exports");
+    write(
+        &exports,
+        found.iter().cloned().collect::<Vec<_>>().join("\n"),
+    )?;
+    let given = read_given(project, &exports, scratch.path(), &target.triple, &[])?;
+    let here: BTreeSet<&String> = given.declared.values().flatten().collect();
+    let called = declared(project)?;
+    let missing: Vec<&str> = called
+        .iter()
+        .filter(|name| here.contains(name) && !found.contains(*name))
+        .map(String::as_str)
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "{} does not export {}, which {} declares for {}",
+        project.relative(library),
+        missing.join(", "),
+        project.relative(&project.header()),
+        target.short_name()
+    );
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .args(["-m", "ziglang", "cc", "-std=gnu11", "-DFFIWHEEL", "-target"])
+        .arg(zig_target(&target.triple))
+        .arg("-I")
+        .arg(project.header().parent().unwrap_or(&project.rust))
+        .arg("-I")
+        .arg(&project.rust)
+        .arg("-c")
+        .arg(scratch.path().join("layout.c"))
+        .arg("-o")
+        .arg(scratch.path().join("layout.o"));
+    run::run(&mut command, &folder.join("log")).with_context(|| {
+        format!(
+            "CFFI and C disagree about memory layouts for {}",
+            target.short_name()
+        )
+    })
 }
 
 /// The header that C compilers read, and the declarations that CFFI reads.

@@ -10,7 +10,9 @@ use anyhow::{ensure, Context, Result};
 use fat_macho::FatWriter;
 use serde::Deserialize;
 
+use super::command;
 use super::container::{self, Image};
+use super::header;
 use super::layout;
 use super::linker::{self, Plan};
 use super::settings::Settings;
@@ -43,7 +45,9 @@ impl<'a> Builder<'a> {
             );
         }
         let settings = Settings::of(project)?;
-        settings.check()?;
+        if project.command.is_none() {
+            settings.check()?;
+        }
         Ok(Builder {
             project,
             table: targets::load(project)?,
@@ -114,6 +118,16 @@ impl<'a> Builder<'a> {
         let _turn = turn.lock().unwrap();
         let project = self.project;
         let backend = self.linker_for(target);
+        if project.command.is_some() {
+            let image = match backend {
+                Backend::Docker => self.image(target)?,
+                _ => None,
+            };
+            let library = command::library(project, target, backend, image, folder)?;
+            check(project, target, &library)?;
+            header::check_given(project, target, &library, folder)?;
+            return Ok(library);
+        }
         let std = match backend {
             Backend::Docker | Backend::Cross => Std::Installed, // the image has it
             _ => {
@@ -159,7 +173,9 @@ impl<'a> Builder<'a> {
         }
         let library = artefact(project, plan, folder)?;
         check(project, target, &library)?;
-        if project.program.is_none() {
+        if project.program.is_none() && !project.has_gate() {
+            header::check_given(project, target, &library, folder)?;
+        } else if project.has_gate() {
             layout::check(project, target, &library, folder)?;
         }
         Ok(library)
@@ -235,6 +251,16 @@ pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
 /// not depend on target and profile.
 pub fn debug_library(project: &Project, folder: &Path) -> Result<PathBuf> {
     let host = toolchain(project)?.host;
+    if project.command.is_some() {
+        let table = targets::load(project)?;
+        let target = table
+            .iter()
+            .find(|row| row.slices.is_empty() && row.is_native(&host));
+        let target = target.with_context(|| {
+            format!("ci/targets.toml has no row for this machine, {host}, for which `make header` builds the library")
+        })?;
+        return command::library(project, target, Backend::Zig, None, folder);
+    }
     let mut plan = linker::plain(project, &host, folder)?;
     for_host(project, &host, &mut plan.command)?;
     artefact(project, plan, folder)
@@ -262,7 +288,9 @@ pub fn expanded(project: &Project, folder: &Path) -> Result<String> {
 /// Has cargo build for this machine, whatever its settings elsewhere are.
 fn for_host(project: &Project, host: &str, command: &mut Command) -> Result<()> {
     command.args(["--target", host]);
-    command.args(["--config", "profile.dev.panic=\"unwind\""]); // the gate needs it
+    if project.has_gate() {
+        command.args(["--config", "profile.dev.panic=\"unwind\""]); // it needs that
+    }
     Settings::of(project)?.apply(command, host, Vec::new(), false)
 }
 

@@ -7,11 +7,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::container::{self, Image};
+use super::header;
 use super::settings;
 use super::toolchain::{cargo, cargo_home, Toolchain};
 use super::unwinder;
-use crate::facts::header;
-use crate::files::{self, read};
+use crate::files;
 use crate::project::Project;
 use crate::targets::{Backend, System, Target};
 
@@ -175,8 +175,7 @@ fn passed_on() -> Vec<String> {
 /// The list of a DLL's exports. zig ignores the list that rustc passes, and would also export
 /// functions of its C library.
 fn exports(project: &Project, target: &Target, folder: &Path) -> Result<String> {
-    let names = header::functions(&read(&project.header())?, &project.library);
-    let names: Vec<String> = names.into_iter().collect();
+    let names: Vec<String> = header::declared(project)?.into_iter().collect();
     let list = format!("EXPORTS\n{}\n", names.join("\n"));
     files::write(&folder.join("exports.def"), list)?;
     project.seen_by_linker(&format!("{}/exports.def", target.triple))

@@ -97,6 +97,9 @@ fn encoded(text: &str) -> String {
 ///
 /// `rustc`: what `rustc -vV` says.
 pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Result<String> {
+    if project.command.is_some() {
+        return Ok(serde_json::to_string_pretty(&of_command(project))? + "\n");
+    }
     let (out, log) = (folder.join("metadata"), folder.join("metadata.log"));
     let features = project.features();
     let cargo_says = |words: &[&str]| -> Result<String> {
@@ -133,6 +136,32 @@ pub fn of(project: &Project, target: &Target, rustc: &str, folder: &Path) -> Res
     let release = release.context("`rustc -vV` reports no release")?;
     let text = serde_json::to_string_pretty(&document(&metadata, &links, &lock, release)?)?;
     Ok(text + "\n")
+}
+
+/// What is known of a library that a command builds: what setup.cfg says.
+fn of_command(project: &Project) -> Value {
+    let name = crate::name::normalised(&project.distribution);
+    let purl = format!("pkg:pypi/{name}@{}", encoded(&project.version));
+    let mut main = json!({
+        "type": "library",
+        "bom-ref": purl,
+        "name": project.distribution,
+        "version": project.version,
+        "purl": purl,
+    });
+    let said = |option| project.settings.get("metadata", option);
+    if !said("description").is_empty() {
+        main["description"] = said("description").into();
+    }
+    if !said("license").is_empty() {
+        main["licenses"] = json!([{ "expression": said("license") }]);
+    }
+    json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": main},
+    })
 }
 
 /// Adds what `cargo tree` prints: a line a crate, `<depth> <name> v<version> …`, below that of

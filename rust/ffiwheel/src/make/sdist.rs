@@ -18,7 +18,7 @@ pub fn pack(project: &Project, folder: &Path) -> Result<PathBuf> {
             || read(&ffi)?.contains(&format!("VERSION = '{}'", project.version)),
         "{} is stale: {} says version {}; run `make header`",
         project.relative(&ffi),
-        project.relative(&project.manifest()),
+        project.relative(&project.place_of_version()),
         project.version
     );
     setup(project, &project.python, folder)

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
 
@@ -24,8 +24,17 @@ fn rust_program(variable: &str, name: &str) -> OsString {
     env::var_os(variable).unwrap_or_else(|| name.into())
 }
 
-/// The one that cargo uses for the library's crate.
+/// The one that cargo uses for the library's crate. Where a command builds, none is needed, and the
+/// host is the one of setup.py.
 pub fn toolchain(project: &Project) -> Result<Toolchain> {
+    if project.command.is_some() {
+        const ASK: &str = "import platform_tag; print(platform_tag.of_interpreter().triple)";
+        return Ok(Toolchain {
+            host: project.ask_setup(ASK, Stdio::null())?.trim().to_owned(),
+            sysroot: PathBuf::new(),
+            version: String::new(),
+        });
+    }
     let rustc = |arguments: &[&str]| rustc(&project.rust, arguments);
     let version = rustc(&["-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));

@@ -13,11 +13,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::facts::zip::Kind;
-use crate::facts::{bounds, header, sdist};
-use crate::files::{self, read};
+use crate::facts::{bounds, sdist};
+use crate::files;
 use crate::judge::rules::{Scope, Severity};
 use crate::judge::{base_name, judge, rules, Context, Judge, Judged, Metadata};
-use crate::make::toolchain;
+use crate::make::{header, toolchain};
 use crate::progress;
 use crate::project::Project;
 use crate::run;
@@ -85,10 +85,10 @@ pub fn context(project: &Project) -> Result<Context> {
         module: module.clone(),
         prefix: project.library.clone(),
         version: project.version.clone(),
-        functions: match project.program {
-            Some(_) => BTreeSet::new(),
-            None => header::functions(&read(&project.header())?, &project.library),
-        },
+        functions: header::declared(project)?,
+        partly: header::partly(project)?,
+        gate: project.has_gate(),
+        cargo: project.command.is_none(),
         program: project.program.clone(),
         pythons: project.pythons().to_owned(),
         package,
@@ -122,9 +122,7 @@ struct Packed {
 
 fn packed(project: &Project, tracked: &[String]) -> Result<Packed> {
     const ASK: &str = "\
-import json, os, sys
-sys.path.insert(0, '.')
-import sources
+import json, os
 left_out = lambda path: any(map(sources.is_left_out, path.split('/')))
 vendored = lambda path: path.startswith(sources.PLACE + '/vendor/')
 packed = sources.sdist_files()
@@ -143,15 +141,9 @@ print(json.dumps({
     let mut asked = tempfile::tempfile_in(project.build(""))?;
     asked.write_all(&serde_json::to_vec(tracked)?)?;
     asked.rewind()?;
-    let output = project
-        .command(project.tool("python")?)?
-        .current_dir(&project.python)
-        .args(["-I", "-c", ASK])
-        .stdin(asked)
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", said.trim());
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(serde_json::from_str(
+        &project.ask_setup(ASK, asked.into())?,
+    )?)
 }
 
 /// The SHA-256 of a file in the working tree, if it can be read.

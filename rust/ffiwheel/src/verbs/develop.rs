@@ -55,9 +55,8 @@ pub fn lint(project: &Project) -> Result<()> {
             failed.push(name.to_owned());
         }
     };
-    check("rustfmt and clippy", rust_components(project));
     check("the kit", ensure_no_drift(project));
-    for words in [
+    let of_cargo = [
         &["fmt", "--check"][..],
         &[
             "clippy",
@@ -68,13 +67,18 @@ pub fn lint(project: &Project) -> Result<()> {
             "-D",
             "warnings",
         ],
-    ] {
+    ];
+    let by_cargo = project.command.is_none();
+    if by_cargo {
+        check("rustfmt and clippy", rust_components(project));
+    }
+    for words in of_cargo.into_iter().filter(|_| by_cargo) {
         check(&format!("cargo {}", words[0]), cargo(project, words));
     }
     for words in [&["format", "--check"][..], &["check"]] {
         check(&format!("ruff {}", words[0]), ruff(project, words));
     }
-    if project.has_generated_files() {
+    if project.program.is_none() {
         check(
             "generated files",
             header::run(project, &header::Options::checking()),
@@ -89,8 +93,10 @@ pub fn lint(project: &Project) -> Result<()> {
 
 /// Formats what the author wrote.
 pub fn fmt(project: &Project) -> Result<()> {
-    rust_components(project)?;
-    cargo(project, &["fmt"])?;
+    if project.command.is_none() {
+        rust_components(project)?;
+        cargo(project, &["fmt"])?;
+    }
     ruff(project, &["format"])?;
     ruff(project, &["check", "--fix-only"])
 }

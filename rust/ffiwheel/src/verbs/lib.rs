@@ -20,10 +20,6 @@ pub struct Options {
 /// Builds the library exactly as for a wheel, and puts it into the package's lib folder.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     project.ensure_library("lib")?;
-    project.ensure_cargo_builds(
-        "lib",
-        "run `python setup.py build_library --inplace` in python/",
-    )?;
     let builder = Builder::new(project, options.backend)?;
     let words: Vec<String> = options.target.clone().into_iter().collect();
     let selected = builder.select(&words)?;

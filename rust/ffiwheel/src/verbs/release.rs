@@ -63,9 +63,12 @@ pub fn bump(project: &mut Project, options: &Version) -> Result<()> {
         Some(python) >= pep440_rs::Version::from_str(&project.version).ok(),
         "{new} is older than {}, the version in {}",
         project.version,
-        project.relative(&project.manifest())
+        project.relative(&project.place_of_version())
     );
-    let mut files = vec![place_of_version(project)?.0, project.lock_file()];
+    let mut files = vec![place_of_version(project)?.0];
+    if project.command.is_none() {
+        files.push(project.lock_file());
+    }
     if project.program.is_none() {
         files.extend(header::outputs(project));
     }
@@ -101,9 +104,14 @@ fn set_version(project: &mut Project, version: &str, new: String) -> Result<()> 
     }
 
     let (path, span) = place_of_version(project)?;
-    write_version(&path, span, version)?;
+    match project.command {
+        None => write_version(&path, span, version)?,
+        Some(_) => write_version(&path, span, &new)?, // in Python's spelling
+    }
     project.version = new;
-    update_lock(project, &project.rust)?;
+    if project.command.is_none() {
+        update_lock(project, &project.rust)?;
+    }
     match project.program {
         Some(_) => Ok(()),
         None => header::run(project, false),
@@ -126,7 +134,13 @@ fn notes_of(project: &Project) -> Result<String> {
 
 fn write_version(path: &Path, span: Range<usize>, version: &str) -> Result<()> {
     let mut text = read(path)?;
-    text.replace_range(span, &format!("{version:?}"));
+    let quoted = path.extension().is_some_and(|it| it == "toml");
+    let new = if quoted {
+        format!("{version:?}")
+    } else {
+        version.to_owned()
+    };
+    text.replace_range(span, &new);
     write(path, text)
 }
 
@@ -139,7 +153,10 @@ fn update_lock(project: &Project, folder: &Path) -> Result<()> {
 /// The folders of the crates that stand in the crate's own, are no part of it, by `exclude` in
 /// setup.cfg, and have its version: they go on having it.
 fn followers(project: &Project) -> Result<Vec<PathBuf>> {
-    let named = project.settings.get("build_library", "exclude");
+    let named = match project.command {
+        None => project.settings.get("build_library", "exclude"),
+        Some(_) => "",
+    };
     let mut found = Vec::new();
     for name in named.split([',', '\n']).map(str::trim) {
         let folder = project.rust.join(name);
@@ -181,8 +198,24 @@ struct Package {
     version: Option<Spanned<toml::Value>>,
 }
 
-/// The manifest that says the crate's version, its own or its workspace's, and where.
+/// The file that says the version, and where: the crate's manifest, its workspace's or, without a
+/// crate, setup.cfg.
 fn place_of_version(project: &Project) -> Result<(PathBuf, Range<usize>)> {
+    if project.command.is_some() {
+        let path = project.place_of_version();
+        let text = read(&path)?;
+        let mut at = 0;
+        for line in text.split_inclusive('\n') {
+            let value = line.split_once(['=', ':']);
+            let value = value.filter(|(option, _)| option.trim() == "version");
+            if let Some((option, value)) = value {
+                let start = at + option.len() + 1 + value.len() - value.trim_start().len();
+                return Ok((path, start..start + value.trim().len()));
+            }
+            at += line.len();
+        }
+        anyhow::bail!("{} has no line `version = …`", path.display());
+    }
     let span = |package: Option<Package>| {
         let version = package?.version?;
         version.get_ref().is_str().then(|| version.span())
@@ -214,7 +247,7 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
         findings.push(format!(
             "the tag is {tag}, but the version in {} is {version}: tag {expected}, or run `make \
              bump VERSION=…`, commit, and tag that",
-            project.relative(&project.manifest())
+            project.relative(&project.place_of_version())
         ));
     }
     let head = git(project, &["rev-parse", "HEAD"])?;
@@ -245,11 +278,19 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
             findings.push(format!("{error:#}"));
         }
     }
-    let mut cargo = toolchain::cargo(project)?;
-    cargo
-        .current_dir(&project.rust)
-        .args(["tree", "--locked", "--depth", "0"]);
-    if let Err(error) = run::run(&mut cargo, &project.build("tag").join("log")) {
+    let lock = || -> Result<()> {
+        let mut cargo = toolchain::cargo(project)?;
+        cargo
+            .current_dir(&project.rust)
+            .args(["tree", "--locked", "--depth", "0"]);
+        run::run(&mut cargo, &project.build("tag").join("log"))
+    };
+    let locked = if project.command.is_none() {
+        lock()
+    } else {
+        Ok(())
+    };
+    if let Err(error) = locked {
         findings.push(format!(
             "{} does not match {}: {error:#}",
             project.relative(&project.lock_file()),

@@ -1,6 +1,6 @@
 //! The source distribution, in dist/.
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use clap::builder::FalseyValueParser;
 
 use crate::files;
@@ -18,10 +18,11 @@ pub struct Options {
 
 /// Packs the sdist into dist/.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
-    project.ensure_cargo_builds(
-        "sdist",
-        "the sdist would lack the library's sources; publish only wheels",
-    )?;
+    ensure!(
+        !options.vendor || project.command.is_none(),
+        "VENDOR=1 packs the crates that Cargo.lock names, and this project's library is built by \
+         a command"
+    );
     let scratch = files::scratch(&project.build("sdist"))?;
     let mut packed = sdist::pack(project, scratch.path())?;
     if options.vendor {

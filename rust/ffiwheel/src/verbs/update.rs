@@ -89,7 +89,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     }
     if written.is_empty() {
         say!("the kit is that of ffiwheel {} already", kit::VERSION);
-    } else if project.has_generated_files() {
+    } else if project.program.is_none() {
         header::run(project, &header::Options::default())?;
     }
     Ok(())

@@ -36,7 +36,6 @@ impl Options {
 
 /// Makes a wheel for each target, and prints the results.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
-    project.ensure_cargo_builds("wheels", "run `python setup.py bdist_wheel` in python/")?;
     let builder = Builder::new(project, options.built.backend)?;
     let selected = builder.select(&options.built.targets)?;
     let scratch = files::scratch(&project.build("sdist"))?;
