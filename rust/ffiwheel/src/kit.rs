@@ -36,21 +36,30 @@ const PROGRAM: &str = "python/{package}/_program.py";
 /// Where it stands in the repository that the kit comes from.
 const PROGRAM_SOURCE: &str = "rust/ffiwheel/package/ffiwheel/_program.py";
 
-/// Whether a file is for programs, or for libraries; None for both.
-fn is_for_programs(name: &str) -> Option<bool> {
-    let of_library = ["python/{package}/", "{crate}/"];
+/// What the wheels of a project bring.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    Program,
+    /// A library, with a gate or without one.
+    Gate,
+    NoGate,
+}
+
+fn is_for(name: &str, what: For) -> bool {
     match name {
-        PROGRAM => Some(true),
-        _ if of_library.iter().any(|folder| name.starts_with(folder)) => Some(false),
-        _ => None,
+        PROGRAM => what == For::Program,
+        "python/{package}/_native.py" => what == For::Gate,
+        _ if name.starts_with("{crate}/") => what == For::Gate,
+        _ if name.starts_with("python/{package}/") => what != For::Program,
+        _ => true,
     }
 }
 
 /// The kit's files for a project whose package and crate have these folders.
-pub fn files(package: &str, crate_folder: &str, program: bool) -> Vec<File> {
+pub fn files(package: &str, crate_folder: &str, what: For) -> Vec<File> {
     FILES
         .iter()
-        .filter(|(name, _)| is_for_programs(name).is_none_or(|it| it == program))
+        .filter(|(name, _)| is_for(name, what))
         .map(|(name, contents)| File {
             name: name
                 .replace("{package}", package)
@@ -63,8 +72,12 @@ pub fn files(package: &str, crate_folder: &str, program: bool) -> Vec<File> {
 /// The kit's files for this project.
 pub fn of(project: &Project) -> Vec<File> {
     let folder = project.relative(&project.rust).to_string();
-    let program = project.program.is_some();
-    files(&project.module, &folder.replace('\\', "/"), program)
+    let what = match (&project.program, project.has_gate()) {
+        (Some(_), _) => For::Program,
+        (None, true) => For::Gate,
+        (None, false) => For::NoGate,
+    };
+    files(&project.module, &folder.replace('\\', "/"), what)
 }
 
 /// What stands where a file of the kit belongs.

@@ -32,6 +32,27 @@ const PROGRAM: Files = embed!(
     "program/python/fast_thing/__main__.py"
     "program/README.md"
 );
+/// What every project of a library without a gate needs, below this folder.
+const GIVEN: Files = embed!("given/python/fast_thing/__init__.py");
+const GIVEN_TEST: Files = embed!("given/scripts/smoke.py");
+/// What one needs whose functions a crate exports itself.
+const C_ABI: Files = embed!(
+    "c-abi/rust/Cargo.toml"
+    "c-abi/rust/src/lib.rs"
+    "c-abi/rust/include/fast_thing.h"
+    "c-abi/python/setup.cfg"
+    "c-abi/README.md"
+);
+/// What one needs that another command than cargo builds.
+const COMMAND: Files = embed!(
+    "command/c/Makefile"
+    "command/c/include/fast_thing.h"
+    "command/c/fast_thing.c"
+    "command/python/setup.cfg"
+    "command/README.md"
+);
+/// The folders of the template that are for some kinds only.
+const FOLDERS: [&str; 4] = ["program/", "given/", "c-abi/", "command/"];
 /// What the tool, a repository and CI need in addition.
 const REST: Files = embed!(
     ".gitignore"
@@ -59,6 +80,10 @@ const LICENCES: [(&str, Files); 4] = [
 pub enum Kind {
     /// A library whose functions are declared by `export!`
     Gate,
+    /// A Rust library that exports C functions itself, with a header that you write
+    CAbi,
+    /// A library that any command builds, in C for example, with a header that you write
+    Command,
     /// A program, as ruff and uv are
     Program,
 }
@@ -178,13 +203,17 @@ pub fn files(about: &About, whole: bool) -> Result<BTreeMap<String, String>> {
     };
     let names: Vec<&str> = licences.iter().map(|(name, _)| *name).collect();
     let rest = if whole { REST } else { &[] };
-    let (of_kind, test) = match about.kind {
-        Kind::Gate => (LIBRARY, if whole { SMOKE_TEST } else { &[] }),
-        Kind::Program => (PROGRAM, &[][..]), // `--version` is enough of one
+    let (of_kind, shared, test): (Files, Files, Files) = match about.kind {
+        Kind::Gate => (LIBRARY, &[], SMOKE_TEST),
+        Kind::CAbi => (C_ABI, GIVEN, GIVEN_TEST),
+        Kind::Command => (COMMAND, GIVEN, GIVEN_TEST),
+        Kind::Program => (PROGRAM, &[], &[]), // `--version` is enough of one
     };
+    let test = if whole { test } else { &[] };
     let mut found = BTreeMap::new();
-    for (name, text) in of_kind.iter().chain(rest).chain(test) {
-        let name = about.filled(name.strip_prefix("program/").unwrap_or(name));
+    for (name, text) in of_kind.iter().chain(shared).chain(rest).chain(test) {
+        let in_folder = FOLDERS.iter().find_map(|folder| name.strip_prefix(folder));
+        let name = about.filled(in_folder.unwrap_or(name));
         let text = about.filled(text).replace(
             "license_files = LICENSE",
             &format!("license_files = {}", names.join(", ")),
@@ -205,10 +234,12 @@ pub fn files(about: &About, whole: bool) -> Result<BTreeMap<String, String>> {
 impl About<'_> {
     /// A text of the template with the project's names, which may contain the template's.
     fn filled(&self, text: &str) -> String {
+        let capitals = self.names.module.to_uppercase();
         let names = [
             ("fast-thing-crate", self.names.krate.as_str()),
             ("fast-thing", &self.names.distribution),
             ("fast_thing", &self.names.module),
+            ("FAST_THING", &capitals),
             ("SPDX", self.licence),
             ("KIT", self.kit),
         ];
@@ -279,7 +310,8 @@ mod tests {
     #[test]
     fn nothing_of_the_template_is_left() {
         let names = names("D.9-x", &[]).unwrap();
-        for (licence, kind) in licences().flat_map(|it| [(it, Kind::Gate), (it, Kind::Program)]) {
+        let kinds = [Kind::Gate, Kind::CAbi, Kind::Command, Kind::Program];
+        for (licence, kind) in licences().flat_map(|it| kinds.map(|kind| (it, kind))) {
             let about = About {
                 kind,
                 names: &names,
@@ -290,13 +322,21 @@ mod tests {
                 crate_folder: "native",
             };
             let files = files(&about, true).unwrap();
-            let main = if kind == Kind::Gate { "lib" } else { "main" };
-            assert!(
-                files.contains_key(&format!("native/src/{main}.rs"))
-                    && files.contains_key("python/d_9_x/__init__.py")
-            );
+            let main = match kind {
+                Kind::Gate | Kind::CAbi => "native/src/lib.rs",
+                Kind::Command => "c/d_9_x.c",
+                Kind::Program => "native/src/main.rs",
+            };
+            assert!(files.contains_key(main) && files.contains_key("python/d_9_x/__init__.py"));
             for (name, text) in files {
-                for word in ["fast-thing", "fast_thing", "SPDX", "YEAR HOLDER", "KIT"] {
+                for word in [
+                    "fast-thing",
+                    "fast_thing",
+                    "FAST_THING",
+                    "SPDX",
+                    "YEAR HOLDER",
+                    "KIT",
+                ] {
                     assert!(
                         !text.contains(word) && !name.contains(word),
                         "{name}: {word}"

@@ -97,6 +97,23 @@ def test_a_new_project_of_a_program(author):
     assert git(project, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("kind", ["c-abi", "command"])
+def test_a_new_project_with_a_header_of_its_own(author, kind):
+    author("new", "fast-thing", "--kind", kind)
+    project = Tree(author.folder / "fast-thing", "fast_thing")
+    author.take_tools(project)
+    assert len(git(project, "ls-files").splitlines()) <= 25
+    author.make(project, "lint")
+    author.make(project, "dev")
+    environment = Environment(project.root / ".venv")
+    code = "import fast_thing; print(fast_thing.rest(5, 3))"
+    assert run(environment.python, "-c", code, cwd=author.folder) == "2\n"
+    environment.pip("uninstall", "--yes", "fast-thing")
+    author.make(project, "wheels", "sdist")
+    author.make(project, "audit")
+    assert git(project, "status", "--porcelain") == ""
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -109,6 +126,7 @@ def test_a_new_project_of_a_program(author):
         (["x", "--license", "GPL-9"], "there is a text for each of: MIT"),
         (["x", "--kind", "wheel"], "gate"),
         (["x", "--crate", "serde"], "NAME@VERSION"),
+        (["x", "--kind", "command", "--crate", "itoa@1.0"], "--crate is for cargo"),
     ],
 )
 def test_what_cannot_be_is_one_error_and_nothing_is_written(words, part, author):
@@ -152,6 +170,27 @@ def test_a_crate_of_the_repository_has_its_own_name(author, repository):
     run(CARGO, "init", "--quiet", "--lib", "--vcs", "none", "--name", "the-sum", crate, cwd=crate)
     author("init", "thing", "--crate", "crates/core", cwd=repository.root)
     assert "use the_sum as _;" in (repository.root / "rust/src/lib.rs").read_text()
+
+
+def test_a_crate_whose_functions_are_exported(author, repository):
+    """Its header stays as it is, and is not overwritten."""
+    crate = repository.root / "core"
+    (crate / "src").mkdir(parents=True)
+    (crate / "include").mkdir()
+    (crate / "Cargo.toml").write_text('[package]\nname = "the-sum"\nversion = "0.1.0"\n')
+    source = '#[no_mangle]\npub extern "C" fn sum(a: i32, b: i32) -> i32 { a + b }\n'
+    (crate / "src/lib.rs").write_text(source)
+    header = crate / "include/sum.h"
+    author("init", "thing", "--kind", "c-abi", "--crate", "core", cwd=repository.root, fails=True)
+    header.write_text("#include <stdint.h>\nint32_t sum(int32_t a, int32_t b);\n")
+    author("init", "thing", "--kind", "c-abi", "--crate", "core", cwd=repository.root)
+    taken = repository.root / "rust/include/sum.h"
+    assert taken.read_text() == header.read_text()
+    author.make(repository, "header", "dev")
+    code = "import thing; print(thing.lib.sum(2, 3))"
+    environment = Environment(repository.root / ".venv")
+    assert run(environment.python, "-c", code, cwd=author.folder) == "5\n"
+    environment.pip("uninstall", "--yes", "thing")
 
 
 # ---- init -----------------------------------------------------------------------------------

@@ -56,6 +56,16 @@ struct Choices {
     license: String,
 }
 
+impl Choices {
+    fn check(&self) -> Result<()> {
+        ensure!(
+            self.krate.is_none() || self.kind != Kind::Command,
+            "--crate is for cargo, and --kind command is for a library that another command builds"
+        );
+        Ok(())
+    }
+}
+
 fn licence(text: &str) -> Result<String, String> {
     let known: Vec<&str> = template::licences().collect();
     match known.contains(&text) {
@@ -66,6 +76,7 @@ fn licence(text: &str) -> Result<String, String> {
 
 /// Makes the project, generates what is generated, and commits all of it, once.
 pub fn new(options: &New) -> Result<()> {
+    options.choices.check()?;
     let names = names(&options.name)?;
     let dest = options
         .dest
@@ -112,6 +123,7 @@ pub fn init(options: &Init) -> Result<()> {
         settings.display()
     );
     venv::ensure_ours(&root)?;
+    options.choices.check()?;
     let names = names(&options.name)?;
     let mut files = contents(&names, &options.choices, !options.minimal)?;
     // Those of the repository are better.
@@ -152,7 +164,7 @@ pub fn init(options: &Init) -> Result<()> {
         }
     }
     outcome?;
-    for name in files.keys() {
+    for name in files.keys().filter(|name| root.join(name).exists()) {
         say!("wrote {name}");
     }
     Ok(())
@@ -196,7 +208,12 @@ fn contents(names: &Names, choices: &Choices, whole: bool) -> Result<BTreeMap<St
         crate_folder,
     };
     let mut found = template::files(&about, whole)?;
-    for file in kit::files(&names.module, crate_folder, choices.kind == Kind::Program) {
+    let what = match choices.kind {
+        Kind::Gate => kit::For::Gate,
+        Kind::CAbi | Kind::Command => kit::For::NoGate,
+        Kind::Program => kit::For::Program,
+    };
+    for file in kit::files(&names.module, crate_folder, what) {
         if whole || file.name != "Makefile" {
             found.insert(file.name, file.contents.to_owned());
         }
@@ -217,14 +234,18 @@ fn make(
         files::write(&root.join(name), text)?;
     }
     env::set_current_dir(root)?;
-    let project = Project::find()?;
+    let mut project = Project::find()?;
     if let Some(krate) = &choices.krate {
         depend(&project, krate, choices.kind)?;
+        drop(project); // and its lock: what setup.cfg says has changed
+        project = Project::find()?;
     }
-    let mut cargo = toolchain::bare_cargo();
-    cargo.current_dir(&project.rust).arg("generate-lockfile");
-    run::run(&mut cargo, &project.build("new").join("log"))?;
-    if choices.kind == Kind::Gate {
+    if choices.kind != Kind::Command {
+        let mut cargo = toolchain::bare_cargo();
+        cargo.current_dir(&project.rust).arg("generate-lockfile");
+        run::run(&mut cargo, &project.build("new").join("log"))?;
+    }
+    if choices.kind != Kind::Program {
         header::run(&project, &header::Options::default())?;
     }
     if commit {
@@ -267,6 +288,11 @@ fn depend(project: &Project, krate: &str, kind: Kind) -> Result<()> {
     };
     let name = name.replace('-', "_");
     let source = project.rust.join("src/lib.rs");
+    if kind == Kind::CAbi {
+        take_header(project, &name)?;
+        let text = "//! Exports the functions of another crate, which its C header declares.\n\n";
+        return files::write(&source, format!("{text}use {name} as _;\n"));
+    }
     let text = files::read(&source)?;
     let start = "use ffi::{";
     let with =
@@ -274,24 +300,85 @@ fn depend(project: &Project, krate: &str, kind: Kind) -> Result<()> {
     files::write(&source, text.replacen(start, &(with + start), 1))
 }
 
-/// Raises the `rust-version` of the crate to what its dependencies need.
-fn raise_rust_version(project: &Project) -> Result<()> {
-    #[derive(serde::Deserialize)]
-    struct Metadata {
-        packages: Vec<Package>,
+/// Takes the C header of a crate whose functions are exported, as it is, and has Python import them.
+fn take_header(project: &Project, name: &str) -> Result<()> {
+    let found = metadata(project)?;
+    let package = found
+        .packages
+        .iter()
+        .find(|it| it.name.replace('-', "_") == name);
+    let package = package.with_context(|| format!("`cargo metadata` does not list {name}"))?;
+    let folder = package.manifest_path.parent().unwrap_or(&project.root);
+    let mut headers = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let (path, kind) = entry.map(|it| (it.path(), it.file_type()))?;
+            if kind?.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "h") {
+                headers.push(path);
+            }
+        }
     }
-    #[derive(serde::Deserialize)]
-    struct Package {
-        rust_version: Option<String>,
+    let [header] = &headers[..] else {
+        bail!(
+            "{name} has {} C headers, not one: leave --crate out, and put its header into \
+             rust/include",
+            headers.len()
+        );
+    };
+    let file = header.file_name().unwrap_or_default().to_string_lossy();
+    files::remove(&project.header())?;
+    files::write(
+        &project.rust.join("include").join(&*file),
+        fs::read(header)?,
+    )?;
+    let settings = project.root.join(SETTINGS);
+    let old = format!("header = include/{}.h", project.module);
+    let new = format!("header = include/{file}");
+    files::write(&settings, files::read(&settings)?.replace(&old, &new))?;
+    let module = &project.module;
+    let python = "from ._ffi import VERSION as __version__\nfrom ._load import ffi, lib\n\n\
+                  __all__ = [\"__version__\", \"ffi\", \"lib\"]\n";
+    let python = format!("\"\"\"TODO: what it does.\"\"\"\n\n{python}");
+    files::write(&project.package().join("__init__.py"), python)?;
+    if let Some(smoke) = project.smoke_test() {
+        let test = "print(\"{} is right\")".replace("{}", module);
+        files::write(
+            &smoke,
+            format!("import {module}\n\nassert {module}.lib\n{test}\n"),
+        )?;
     }
+    Ok(())
+}
+
+/// What `cargo metadata` says of the crate's dependencies.
+fn metadata(project: &Project) -> Result<Metadata> {
     let folder = project.build("new");
     let out = folder.join("metadata");
     let mut command = toolchain::bare_cargo();
     command.current_dir(&project.rust);
     command.args(["metadata", "--format-version", "1"]);
     run::run_to(&mut command, &folder.join("log"), Some(&out))?;
-    let found: Metadata = serde_json::from_str(&files::read(&out)?)
-        .context("cannot read the output of `cargo metadata`")?;
+    serde_json::from_str(&files::read(&out)?).context("cannot read the output of `cargo metadata`")
+}
+
+#[derive(serde::Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(serde::Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+    rust_version: Option<String>,
+}
+
+/// Raises the `rust-version` of the crate to what its dependencies need.
+fn raise_rust_version(project: &Project) -> Result<()> {
+    let found = metadata(project)?;
     let parts = |version: &String| -> Vec<u32> {
         version.split('.').flat_map(str::parse).collect() // cargo has checked it
     };
