@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 34c02a401bcc4105: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 b5fb103e5d8b347c: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library with the Python package that loads it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one, or
@@ -567,7 +567,7 @@ class build_library(Command):
         shutil.rmtree(output, ignore_errors=True)  # What is there afterwards is new.
         os.makedirs(output)
         output = os.path.join(output, platform_tag.library_name(self.wanted.system, PACKAGE))
-        # README's table of variables has these; `make wheels` hands more.
+        # docs/commands.md has a table of these; `make wheels` hands more.
         environment = dict(os.environ, BUILD_DIR=folder, OUTPUT=output, TARGET=target)
         environment.setdefault("JOBS", str(multiprocessing.cpu_count()))
         if self.wanted.system == "macos":
