@@ -23,9 +23,10 @@ pub struct Context {
     pub functions: BTreeSet<String>,
     /// Those of them that the library does not have on every platform.
     pub partly: BTreeSet<String>,
-    /// Whether nothing else is exported; and whether cargo builds the library.
-    pub gate: bool,
-    pub cargo: bool,
+    /// Whether the author wrote the header, and the library may export more.
+    pub given_header: bool,
+    /// Whether another command than cargo builds the library.
+    pub command: bool,
     /// The package's files in a wheel, without the library.
     pub package: BTreeSet<String>,
     /// The files in a wheel's .dist-info, without the SBOM.
@@ -70,8 +71,6 @@ pub mod tests {
             version: "1.2.3".into(),
             crate_folder: "rust".into(),
             workspace: "rust".into(),
-            gate: true,
-            cargo: true,
             today: [2030, 1, 1, 0, 0, 0],
             ..Context::default()
         }

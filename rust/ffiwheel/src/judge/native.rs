@@ -92,7 +92,7 @@ impl Judge<'_> {
         let linkers = library::linker_exports(slice.format);
         let stray = slice.exports.difference(functions);
         let stray = list(stray.filter(|name| !linkers(name)).collect());
-        if !stray.is_empty() && self.context.gate {
+        if !stray.is_empty() && !self.context.given_header {
             self.add(&rules::A602, member, format!("{of}it exports {stray}"));
         }
         if slice.format == Format::Pe && (slice.is_program || slice.system != Some(WINDOWS_GUI)) {

@@ -102,12 +102,12 @@ impl Judge<'_> {
                 self.add(&rules::S703, Some(name), "it is missing");
             }
         }
-        if context.cargo && !files.contains_key(&lock) {
+        if !context.command && !files.contains_key(&lock) {
             self.add(&rules::S706, Some(&lock), "it is missing");
         }
-        let (crates, lacking) = match context.cargo {
-            true => local_crates(&[&context.crate_folder, &context.workspace], files),
-            false => Default::default(),
+        let (crates, lacking) = match context.command {
+            true => Default::default(),
+            false => local_crates(&[&context.crate_folder, &context.workspace], files),
         };
         for (path, text) in lacking {
             self.add(&rules::S706, Some(&path), text);
