@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 e7c0bcf541429972: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 1ddf1ecf6c4aa537: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -118,6 +118,11 @@ def check_settings():
                 "setup.cfg sets `command` and `%s`, which is for cargo" % option,
                 "remove one of them",
             )
+    if "%" in COMMAND:
+        fail(
+            "setup.cfg sets a `command` with a %, which setuptools would replace",
+            "put the command into a script in `sources`, and name that",
+        )
     if KIND == "program" and (COMMAND or HEADER):
         fail("setup.cfg sets `%s`, which is for a library" % ("command" if COMMAND else "header"))
 

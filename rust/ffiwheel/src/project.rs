@@ -464,6 +464,11 @@ fn check_settings(settings: &Ini, program: bool) -> Result<()> {
         );
     }
     ensure!(
+        !settings.get("build_library", "command").contains('%'),
+        "{SETTINGS} sets a `command` with a %, which setuptools would replace: put the command \
+         into a script in `sources`, and name that"
+    );
+    ensure!(
         !program || !(is_set("command") || is_set("header")),
         "{SETTINGS} sets `command` or `header`, which are for a library, and `kind = program`"
     );

@@ -8,14 +8,14 @@ HERE = FIXTURES / "command"
 # {language: the command that builds it}; none where cargo does.
 COMMANDS = {
     "c": 'make OUT="$OUTPUT"',
-    "cpp": 'cmake -S . -B "$BUILD_DIR" -DCMAKE_BUILD_TYPE=Release && cmake --build "$BUILD_DIR" '
-    '&& cp "$BUILD_DIR"/libthing.* "$OUTPUT"',
+    "cpp": 'cmake -S . -B "$BUILD_DIR" -DCMAKE_BUILD_TYPE=Release && cmake --build "$BUILD_DIR"',
     "meson": 'meson setup "$BUILD_DIR" --buildtype=release '
     '${MESON_CROSS_FILE:+--cross-file "$MESON_CROSS_FILE"} && ninja -C "$BUILD_DIR" '
-    '&& cp "$BUILD_DIR"/libthing.[dls]* "$OUTPUT"',
+    '&& cp "$BUILD_DIR/$(basename "$OUTPUT")" "$OUTPUT"',
     "zig": "python3 -m ziglang build-lib -dynamic -OReleaseSmall -fstrip "
     '-target "$ZIG_TARGET" -femit-bin="$OUTPUT" --cache-dir "$BUILD_DIR" thing.zig',
-    "go": 'go build -buildmode=c-shared -trimpath -o "$OUTPUT" . && rm -f "${OUTPUT%.*}.h"',
+    "go": 'go build -buildmode=c-shared -trimpath -ldflags=-s -o "$OUTPUT" . '
+    '&& rm -f "$(dirname "$OUTPUT")"/*.h',
     "crate": None,
 }
 SETTINGS = """\

@@ -142,6 +142,7 @@ def test_a_command_of_setup_py_that_does_something_else(project, text, words):
         ("sources = sources", "sources = sources\noutput = x", "sets `output`: a command writes"),
         ("sources = sources", "sources = sources\ncrate = x", "sets `command` and `crate`"),
         ("sources = sources", "sources = sources\nkind = program", "for a library"),
+        ("command = make", "command = make X=50%", "with a %, which setuptools would replace"),
         ("version = 1.2.0\n", "", "has no version"),
         ("include/thing.h", "include/other.h", "there is no .*include/other.h"),
     ],

@@ -95,7 +95,9 @@ impl Judge<'_> {
         if !stray.is_empty() && !self.context.given_header {
             self.add(&rules::A602, member, format!("{of}it exports {stray}"));
         }
-        if slice.format == Format::Pe && (slice.is_program || slice.system != Some(WINDOWS_GUI)) {
+        // No loader asks for the subsystem of a DLL, but cargo's have this one.
+        let other = slice.system != Some(WINDOWS_GUI) && !self.context.given_header;
+        if slice.format == Format::Pe && (slice.is_program || other) {
             let text = "it is a program, or not for the Windows subsystem";
             self.add(&rules::L310, member, text);
         }

@@ -298,7 +298,7 @@ fn wrappers(project: &Project, target: &Target, folder: &Path) -> Result<PathBuf
                  esac\n\
              done\n\
              exec {zig} {name} -target $target {pic}-fno-sanitize=undefined \\\n    \
-                 -ffile-prefix-map={root}/= \"$@\" -g0\n"
+                 -g0 -ffile-prefix-map={root}/= \"$@\"\n"
         )
     };
     let other = |name: &str| format!("#!/bin/sh\nexec {zig} {name} \"$@\"\n");
