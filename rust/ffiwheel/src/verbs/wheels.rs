@@ -37,7 +37,9 @@ impl Options {
 /// Makes a wheel for each target, and prints the results.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     let builder = Builder::new(project, options.built.backend)?;
-    let selected = builder.select(&options.built.targets)?;
+    let mut selected = builder.select(&options.built.targets)?;
+    // The table ends with Windows, whose libc zig compiles, in a row, while its cache is empty.
+    selected.reverse();
     let scratch = files::scratch(&project.build("sdist"))?;
     let packed = sdist::pack(project, scratch.path())?;
     let tree = sdist::unpack(project, &packed, scratch.path())?;
@@ -58,6 +60,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         row
     });
     progress.clear();
+    rows.reverse();
     check_and_publish(project, &mut rows)?;
 
     if options.json {
