@@ -1,5 +1,5 @@
-# ffiwheel kit 0.1.0 b5fb103e5d8b347c: `ffiwheel update` replaces this file; use settings
-"""Packs the compiled library with the Python package that loads it.
+# ffiwheel kit 0.1.0 45986ec3e3c2f5f5: `ffiwheel update` replaces this file; use settings
+"""Finds the library that the Python package loads, or builds it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one, or
 `command` below [build_library] in setup.cfg. With `kind = program` there, cargo builds a program
@@ -8,12 +8,9 @@ instead, which a wheel brings as a command. This file also runs on end users' ma
 
     CARGO_BUILD_TARGET=<triple>   build for that target, and tag the wheel for it
     CARGO=<path>                  the cargo to call
-    SOURCE_DATE_EPOCH=<seconds>   the date of what is packed
 """
 
 import contextlib
-import errno
-import gzip
 import hashlib
 import json
 import multiprocessing
@@ -23,34 +20,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
-
-from setuptools import Command, Distribution, setup
-from setuptools.command.build_py import build_py
-from setuptools.command.develop import develop
-from setuptools.command.install_scripts import install_scripts
-from setuptools.command.sdist import sdist
-
-try:
-    from setuptools.command.bdist_wheel import bdist_wheel  # from setuptools 70.1 on
-except ImportError:
-    try:
-        from wheel.bdist_wheel import bdist_wheel
-    except ImportError:  # An sdist can be made without.
-
-        class bdist_wheel(Command):
-            user_options = []
-
-            def initialize_options(self):
-                fail(
-                    "setuptools before 70.1 makes wheels by the package wheel, which is missing",
-                    "python -m pip install wheel, or `python -m build --wheel`",
-                )
-
-            finalize_options = run = initialize_options
-
 
 import platform_tag
+from setuptools import Command
 from sources import (
     COMMAND,
     CRATE,
@@ -62,8 +34,6 @@ from sources import (
     IN_CHECKOUT,
     KIND,
     LIB,
-    MARKER,
-    NAME,
     PACKAGE,
     PROGRAM,
     ROOT,
@@ -73,21 +43,12 @@ from sources import (
     files_below,
     folders_above,
     generated,
-    git,
     header_digest,
     is_file,
-    licences,
-    metadata,
     native,
-    package_files,
-    path_of,
-    pythons,
     read_lines,
-    refuse_what_is_not_packed,
-    sdist_files,
     sha256,
     sources_digest,
-    version,
 )
 
 # The wheels of a release: what str() of a platform matches, the oldest system, the oldest pip.
@@ -105,40 +66,6 @@ LAST_PIPS = {(2, 7): (20, 3), (3, 6): (21, 3), (3, 7): (24, 0)}
 for variable in ("CARGO", "CARGO_BUILD_TARGET", "RUSTC"):
     if not os.environ.get(variable):
         os.environ.pop(variable, None)
-
-
-FIRST_DATE = 315532800  # 1980, the first that a zip file can say
-
-
-def check_date():
-    """Holds SOURCE_DATE_EPOCH, which dates what is packed, to the same rule as the pipeline.
-    https://reproducible-builds.org/specs/source-date-epoch/"""
-    text = os.environ.pop("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return
-    last = 4354819199  # the last that a zip file can say
-    digits = re.match(r"[0-9]+\Z", text)
-    if not digits or int(text) > last:
-        fail(
-            'SOURCE_DATE_EPOCH is "%s", which is not a whole number of seconds since 1970, from 0 '
-            "to %d, the end of 2107%s"
-            % (text, last, " (milliseconds?)" if digits and len(text) > 10 else ""),
-            "set it to what `git log -1 --format=%ct` prints, or unset it",
-        )
-    os.environ["SOURCE_DATE_EPOCH"] = str(max(int(text), FIRST_DATE))
-
-
-def time_of_commit():
-    """What the pipeline dates an sdist by where SOURCE_DATE_EPOCH is not set: the last commit, in
-    seconds since 1970; None outside a checkout."""
-    if not IN_CHECKOUT:
-        return None
-    if os.path.lexists(os.path.join(ROOT, ".git")):
-        said = git(ROOT, ["-c", "log.showSignature=false", "log", "-1", "--format=%ct"])
-        if said and said.strip().isdigit():
-            return max(int(said), FIRST_DATE)
-        print("note: git does not say when the last commit was: SOURCE_DATE_EPOCH can set the date")
-    return FIRST_DATE
 
 
 def flags_of_environment(environment):
@@ -645,273 +572,3 @@ class build_library(Command):
         except (IOError, OSError) as error:
             fail("cannot put the library into %s: %s" % (LIB, error))
         self.path = ready
-
-
-# ---- The commands of setuptools -------------------------------------------------------
-
-
-class BuildPy(build_py):
-    """Copies the modules and the library, and nothing that an older build left."""
-
-    def run(self):
-        self.run_command("build_library")
-        library = self.get_finalized_command("build_library")
-        built = os.path.join(self.build_lib, PACKAGE)
-        # With subpackages and data, whether or not setup.cfg names them, as in the sdist.
-        self.mapping = {os.path.join(built, name): path for name, path in package_files().items()}
-        if not getattr(self, "editable_mode", False):
-            refuse_what_is_not_packed(self.distribution)
-            if os.path.realpath(built) != os.path.realpath(PACKAGE):
-                if os.path.isdir(built):
-                    shutil.rmtree(built)
-                for made, path in self.mapping.items():
-                    copy(path, made)
-        if PROGRAM:
-            return
-        name = platform_tag.library_name(library.platform.system, PACKAGE)
-        made = os.path.join(built, "lib", name)
-        if not getattr(self, "editable_mode", False):
-            copy(library.path, made, 0o755)
-        self.mapping[made] = os.path.join(LIB, name)
-
-    def get_outputs(self, *args, **kwargs):
-        return sorted(self.mapping)
-
-    def get_output_mapping(self):
-        """What an editable install in strict mode links, as {built: source}."""
-        return self.mapping
-
-
-class BuildScripts(Command):
-    """Makes the program one of the scripts: so wheels, also of editable installs, bring it. The
-    command of distutils, in whose place this is, reads scripts as text."""
-
-    description = "build the program"
-    user_options = [("build-dir=", "d", "where to put it")]
-    force = executable = None  # which others set
-
-    def initialize_options(self):
-        self.build_dir = None
-
-    def finalize_options(self):
-        self.set_undefined_options("build", ("build_scripts", "build_dir"))
-
-    def get_source_files(self):
-        return []
-
-    def get_outputs(self):
-        program = self.get_finalized_command("build_library")
-        return [os.path.join(self.build_dir, program.file_name)]
-
-    def get_output_mapping(self):
-        return {}
-
-    def run(self):
-        self.run_command("build_library")
-        program = self.get_finalized_command("build_library")
-        shutil.rmtree(self.build_dir, ignore_errors=True)
-        copy(program.path, os.path.join(self.build_dir, program.file_name), 0o755)
-
-
-class InstallScripts(install_scripts):
-    def run(self):
-        if PROGRAM:
-            self.outfiles = self.copy_tree(self.build_dir, self.install_dir)
-        else:
-            install_scripts.run(self)
-
-
-class BdistWheel(bdist_wheel):
-    """One wheel for every Python of the library's platform."""
-
-    license_paths = ()
-
-    def run(self):
-        shutil.rmtree(self.bdist_dir, ignore_errors=True)  # what a killed build left
-        self.tag = None
-        try:
-            bdist_wheel.run(self)
-        except EnvironmentError:  # The disk is full, say: no half a wheel stays.
-            if self.tag:
-                name = "-".join((self.wheel_dist_name,) + self.tag) + ".whl"
-                path = os.path.join(self.dist_dir, name)
-                if os.path.isfile(path):
-                    os.remove(path)
-            raise
-
-    def egg2dist(self, egginfo_path, distinfo_path):
-        bdist_wheel.egg2dist(self, egginfo_path, distinfo_path)
-        for name in licences():
-            copy(path_of(name), os.path.join(distinfo_path, "licenses", name))
-
-    def get_tag(self):
-        self.run_command("build_library")
-        platform = self.get_finalized_command("build_library").platform
-        self.tag = pythons(), "none", platform.tag
-        return self.tag
-
-    def write_wheelfile(self, wheelfile_base, *args, **kwargs):
-        bdist_wheel.write_wheelfile(self, wheelfile_base, *args, **kwargs)
-        sbom = self.get_finalized_command("build_library").sbom
-        if sbom:
-            copy(sbom, os.path.join(wheelfile_base, "sboms", os.path.basename(sbom)))
-        # Everything is in place now: the wheel's modes are these, whatever the umask.
-        for folder, _, names in os.walk(self.bdist_dir):
-            for path in [os.path.join(folder, name) for name in names]:
-                # A wheel of a program holds no library, and its package may have a folder lib.
-                is_binary = os.path.dirname(path).endswith(".data/scripts" if PROGRAM else "lib")
-                os.chmod(path, 0o755 if is_binary else 0o644)
-
-
-class Develop(develop):
-    def run(self):
-        self.run_command("build_library")
-        develop.run(self)
-
-    def install_egg_scripts(self, dist):
-        """Of setuptools before 64, where an editable install builds no wheel."""
-        develop.install_egg_scripts(self, dist)
-        if PROGRAM and dist is self.dist:
-            program = self.get_finalized_command("build_library")
-            copy(program.path, os.path.join(self.script_dir, program.file_name), 0o755)
-
-
-class Sdist(sdist):
-    """Packs sdist_files(), with the crate inside, whatever calls it. The archive's bytes depend
-    only on theirs and on SOURCE_DATE_EPOCH."""
-
-    def make_release_tree(self, base_dir, files):
-        if not os.path.isfile(os.path.join(CRATE, MARKER)):
-            fail(
-                "there is no %s" % os.path.join(CRATE, MARKER),
-                "correct `%s` below [build_library] in setup.cfg"
-                % ("sources` or `header" if COMMAND else "crate"),
-            )
-        refuse_what_is_not_packed(self.distribution)
-        shutil.rmtree(base_dir, ignore_errors=True)
-        for name, path in sdist_files().items():
-            copy(path, os.path.join(base_dir, name))
-        if self.distribution.get_version() != version():
-            # `egg_info --tag-build`: a build from the sdist shall have the tag as well.
-            settings = os.path.join(base_dir, "setup.cfg")
-            self.get_finalized_command("egg_info").save_version_info(settings)
-        self.distribution.metadata.write_pkg_info(base_dir)
-
-    def make_archive(self, base_name, format, root_dir=None, base_dir=None, *args, **kwargs):
-        if format != "gztar":
-            return sdist.make_archive(self, base_name, format, root_dir, base_dir, *args, **kwargs)
-        names = []
-        for folder, _, files in os.walk(base_dir):
-            names += [os.path.join(folder, name) for name in files]
-        date = os.environ.get("SOURCE_DATE_EPOCH") or time_of_commit()
-
-        def clean(member):
-            member.uid = member.gid = 0
-            member.uname = member.gname = ""
-            member.mode = 0o644
-            member.mtime = int(date or member.mtime)
-            return member
-
-        path = base_name + ".tar.gz"
-        if not os.path.isdir(os.path.dirname(path)):
-            os.makedirs(os.path.dirname(path))
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            # No name and no time in gzip's header.
-            with gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped:
-                archive = tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT)
-                for name in sorted(names):
-                    archive.add(name, name.replace(os.sep, "/"), filter=clean)
-                archive.close()
-        return path
-
-
-class Dist(Distribution):
-    def __init__(self, attrs=None):
-        Distribution.__init__(self, attrs)
-        # PEP 625; setuptools before 69.3 keeps the hyphen. An attribute, since distutils
-        # sets one, too, which hides a method.
-        name = re.sub("[-_.]+", "_", NAME).lower()
-        self.get_fullname = lambda: "%s-%s" % (name, self.get_version())
-
-    def has_ext_modules(self):
-        return True  # The package goes where platform-dependent ones go.
-
-    def has_scripts(self):
-        return bool(PROGRAM)
-
-    def run_commands(self):
-        try:
-            Distribution.run_commands(self)
-        except (IOError, OSError) as error:
-            fail("cannot use %s: %s" % (error.filename or "a file", error.strerror or error))
-
-
-def finalize_license_files(distribution):
-    distribution.metadata.license_files = licences()
-
-
-# setuptools would look for them only here, and so would the other class of which setup() makes an
-# object first.
-Distribution._finalize_license_files = finalize_license_files
-
-
-@contextlib.contextmanager
-def one_at_a_time():
-    """Two runs in one folder share setuptools' build/ and egg-info, so they take turns."""
-    lock = os.path.join("build", ".lock")
-    if os.environ.get("BUILD_LIBRARY_IN") == HERE:  # a run that setuptools began
-        yield
-        return
-    try:
-        if not os.path.isdir("build"):
-            os.makedirs("build")
-        file = open(lock, "a")
-    except (IOError, OSError):  # A folder that cannot be written to has no such trouble.
-        yield
-        return
-    with file:
-        if os.name == "nt":
-            import msvcrt
-            import time
-
-            while True:
-                try:
-                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                    break
-                except (IOError, OSError) as error:
-                    if error.errno not in (errno.EACCES, errno.EDEADLK):
-                        break  # a file system without locks
-                    time.sleep(0.2)
-        else:
-            import fcntl
-
-            # Not for what cargo starts and leaves running, as Python 2 would.
-            fcntl.fcntl(file, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except (IOError, OSError):
-                pass  # a file system without locks
-        os.environ["BUILD_LIBRARY_IN"] = HERE
-        try:
-            yield
-        finally:
-            del os.environ["BUILD_LIBRARY_IN"]
-
-
-def run():
-    """Runs the commands that setup.py was called with."""
-    check_date()
-    with one_at_a_time():
-        licences()  # setuptools would carry on without one.
-        given = metadata()
-        given["distclass"] = Dist
-        given["cmdclass"] = {
-            "bdist_wheel": BdistWheel,
-            "build_library": build_library,
-            "build_py": BuildPy,
-            "build_scripts": BuildScripts,
-            "develop": Develop,
-            "install_scripts": InstallScripts,
-            "sdist": Sdist,
-        }
-        setup(**given)

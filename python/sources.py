@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 1ddf1ecf6c4aa537: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 c24ff81a73dbf65c: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -163,61 +163,12 @@ EXCLUDE = [os.path.normpath(it).replace(os.sep, "/") for it in listed("build_lib
 FEATURES = listed("build_library", "features")
 
 
-def pythons():
-    """The first part of a wheel's tag: without Python 2 where `python_requires` excludes it."""
-    required = (SETTINGS.get(("options", "python_requires")) or "").split(",")
-    three = any(re.match(r"(>=?|~=|===?)\s*3", clause.strip()) for clause in required)
-    return "py3" if three else "py2.py3"
-
-
 def generated(name):
     """A constant of _ffi.py, which cannot be imported before cffi is there."""
     found = re.search(r"^%s = '(.*)'$" % name, text_of(FFI), re.MULTILINE)
     if not found:
         fail("%s has no %s" % (FFI, name), "run `make header`")
     return found.group(1)
-
-
-# How Python spells the words of cargo's pre-releases: https://peps.python.org/pep-0440/
-LABELS = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
-LABELS.update({"a": "a", "b": "b", "rc": "rc", "dev": ".dev", "post": ".post"})
-
-
-def version():
-    """The crate's version in Python's spelling, which the generated module of a library repeats;
-    where an old pip has left the crate behind, the module's."""
-    if COMMAND:
-        said = SETTINGS.get(("metadata", "version"))
-        if not said:
-            fail("setup.cfg has no version", "write `version = 0.1.0` below [metadata]")
-        same_as_generated(said, "setup.cfg")
-        return native(said)
-    said = said_by_crate("version")
-    if not said and KIND == "library":
-        return generated("VERSION")
-    path = os.path.join(CRATE, "Cargo.toml")
-    if not said:
-        fail("%s has no version below [package]" % path, 'write `version = "0.1.0"` there')
-    found = re.match(r"(\d+\.\d+\.\d+)(?:-([a-z]+)[.-]?(\d*))?$", said)
-    if not found or found.group(2) and found.group(2) not in LABELS:
-        fail(
-            "%s has version %s, which is none of Python's" % (path, said),
-            "use one like 1.2.3 or 1.2.3-rc.1",
-        )
-    numbers, label, number = found.groups()
-    spelled = numbers + (LABELS[label] + (number or "0") if label else "")
-    if KIND == "library":
-        same_as_generated(spelled, "the crate")
-    return native(spelled)
-
-
-def same_as_generated(version, where):
-    if generated("VERSION") != version:
-        fail(
-            "%s is stale: it has version %s, but %s has %s"
-            % (FFI, generated("VERSION"), where, version),
-            "run `make header` or, without the tool, correct the line VERSION in that file",
-        )
 
 
 def path_of(name):
@@ -714,83 +665,12 @@ def members(workspace, crate):
     return found
 
 
-def said_by_crate(field):
-    """A field of [package] in the crate's manifest, which can be that of its workspace; None where
-    it is not there."""
-    crate = os.path.realpath(CRATE)
-    if COMMAND or not is_file(crate, "Cargo.toml"):
-        return None
-    value = toml(os.path.join(crate, "Cargo.toml")).get("package", {}).get(field)
-    if isinstance(value, dict):
-        shared = toml(os.path.join(workspace_of(crate) or crate, "Cargo.toml"))
-        value = shared.get("workspace", {}).get("package", {}).get(field)
-    if value is not None and (not value or isinstance(value, (bool, dict, list))):
-        fail("%s has a `%s` that is not a text" % (os.path.join(CRATE, "Cargo.toml"), field))
-    return value
-
-
-def metadata():
-    """What setup.cfg leaves to the crate's manifest and to the files, as setup() takes it."""
-    found = {"version": version()}
-    for name, others in [("description", ["summary"]), ("license", ["license_expression"])]:
-        if not any(SETTINGS.get(("metadata", it)) for it in [name] + others):
-            found[name] = said_by_crate(name)
-    addresses = ["url", "home_page", "home-page", "project_urls"]
-    if not any(SETTINGS.get(("metadata", name)) for name in addresses):
-        homepage, repository = said_by_crate("homepage"), said_by_crate("repository")
-        found["url"] = homepage or repository
-        if homepage and repository:
-            found["project_urls"] = {"Repository": repository}
-    name = readme()
-    if name:
-        # setup.cfg's `file:` fails on Python 2.7 in a folder with letters beyond ASCII.
-        found["long_description"] = text_of(path_of(name))
-        kinds = {".md": "text/markdown", ".rst": "text/x-rst"}
-        kind = kinds.get(os.path.splitext(name)[1], "text/plain")
-        if not SETTINGS.get(("metadata", "long_description_content_type")):
-            found["long_description_content_type"] = kind
-    given = [name for name in found if SETTINGS.get(("metadata", name))]
-    # setuptools of Python 2.7 joins the fields as bytes.
-    return {
-        name: native(value) if name != "long_description" and not isinstance(value, dict) else value
-        for name, value in found.items()
-        if value and (name not in given or name == "long_description")
-    }
-
-
 # ---- The package ----------------------------------------------------------------------
 
 
 def package_files():
     """The package's files in sdists and wheels, without the library: {name below it: path}."""
     return files_below(PACKAGE, skip=("lib",) if KIND == "library" else ())
-
-
-def refuse_what_is_not_packed(distribution):
-    """Reports what would silently be left out of an sdist or a wheel."""
-    for name in sorted(files_below(LIB)) if KIND == "library" else ():
-        if name != "README.md" and not re.match(r"(lib)?%s\." % PACKAGE, name):
-            fail(
-                "%s/%s is not packed: a wheel holds one library, and nothing else of that folder"
-                % (LIB, name),
-                "remove it, or put data into another folder of %s" % PACKAGE,
-                "to ship a library that yours needs, link against it: `make wheels` packs it, "
-                "unless it is part of the system",
-            )
-    for option in ("packages", "py_modules", "scripts", "data_files"):
-        for name in getattr(distribution, option) or ():
-            if option != "packages" or name.split(".")[0] != PACKAGE:
-                fail(
-                    "setup.cfg names %s under `%s`, which is not packed: sdists and wheels hold "
-                    "%s, with all that is in it" % (name, option, PACKAGE),
-                    "put it into %s, and remove the setting" % PACKAGE,
-                )
-    commands = SETTINGS.get(("options.entry_points", "console_scripts"), "").splitlines()
-    if PROGRAM in [command.partition("=")[0].strip() for command in commands]:
-        fail(
-            "setup.cfg names %s under `console_scripts`, which would replace the program" % PROGRAM,
-            "remove it: the program is the command",
-        )
 
 
 def sha256(path):

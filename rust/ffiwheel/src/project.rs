@@ -178,7 +178,7 @@ impl Project {
         words.map(str::to_owned).collect()
     }
 
-    /// The first part of a wheel's tag, by the rule of python/sources.py: without Python 2 where
+    /// The first part of a wheel's tag, by the rule of python/setup.py: without Python 2 where
     /// `python_requires` excludes it.
     pub fn pythons(&self) -> &'static str {
         let required = self.settings.get("options", "python_requires");
@@ -700,7 +700,7 @@ pub const ZIP_EPOCH: u64 = 315_532_800;
 /// 2107-12-31T23:59:59Z: the last one.
 const ZIP_END: u64 = 4_354_819_199;
 
-/// The value of SOURCE_DATE_EPOCH. python/build_library.py has the same rule, in the same words.
+/// The value of SOURCE_DATE_EPOCH. python/setup.py has the same rule, in the same words.
 /// https://reproducible-builds.org/specs/source-date-epoch/
 fn epoch(text: &str) -> Result<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -152,7 +152,7 @@ rules! {
         "repair the wheel: bare linux_* tags are refused, and macOS 11 and later has no minor number", UPLOAD;
     W109 Own: "the tag is py2.py3-none, or py3-none if python_requires excludes Python 2: no Python's own ABI matters",
         "any other tag would shut out Pythons that can load it",
-        "see get_tag() in python/build_library.py", HERE;
+        "see get_tag() in python/setup.py", HERE;
     W110 Own: "the platform tags are those of a row in ci/targets.toml",
         "what is not in the table is not run by any test",
         "build with `make wheels TARGETS=…`, or add the row", HERE;
