@@ -97,11 +97,10 @@ def test_a_new_project_of_a_program(author):
     assert git(project, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("kind", ["c-abi", "command"])
+@pytest.mark.parametrize("kind", [pytest.param("c-abi", marks=pytest.mark.long), "command"])
 def test_a_new_project_with_a_header_of_its_own(author, kind):
-    author("new", "fast-thing", "--kind", kind)
+    author("new", "fast-thing", "--kind", kind)  # which installs the tools
     project = Tree(author.folder / "fast-thing", "fast_thing")
-    author.take_tools(project)
     assert len(git(project, "ls-files").splitlines()) <= 25
     author.make(project, "lint")
     author.make(project, "dev")
