@@ -97,7 +97,8 @@ def test_a_new_project_of_a_program(author):
     assert git(project, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("kind", [pytest.param("c-abi", marks=pytest.mark.long), "command"])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["c-abi", "command"])
 def test_a_new_project_with_a_header_of_its_own(author, kind):
     author("new", "fast-thing", "--kind", kind)  # which installs the tools
     project = Tree(author.folder / "fast-thing", "fast_thing")
@@ -171,6 +172,7 @@ def test_a_crate_of_the_repository_has_its_own_name(author, repository):
     assert "use the_sum as _;" in (repository.root / "rust/src/lib.rs").read_text()
 
 
+@pytest.mark.long
 def test_a_crate_whose_functions_are_exported(author, repository):
     """Its header stays as it is, and is not overwritten."""
     crate = repository.root / "core"
