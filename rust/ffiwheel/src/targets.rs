@@ -133,6 +133,14 @@ impl Target {
         (self.system() != System::Windows).then_some(Floor(floor.0, floor.1))
     }
 
+    /// The glibc that zig links for; None for other systems.
+    pub fn glibc(&self) -> Option<String> {
+        let floor = self
+            .floor()
+            .filter(|_| self.system() == System::Manylinux)?;
+        Some(self.zig_glibc.clone().unwrap_or(floor.to_string()))
+    }
+
     /// Whether one file serves the systems with glibc and those with musl.
     pub fn is_for_any_libc(&self) -> bool {
         !self.also.is_empty()

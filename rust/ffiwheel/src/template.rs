@@ -33,21 +33,22 @@ const PROGRAM: Files = embed!(
     "program/README.md"
 );
 /// What every project of a library without a gate needs, below this folder.
-const GIVEN: Files = embed!("given/python/fast_thing/__init__.py");
+const GIVEN: Files = embed!(
+    "given/python/fast_thing/__init__.py"
+    "given/rust/include/fast_thing.h"
+);
 const GIVEN_TEST: Files = embed!("given/scripts/smoke.py");
 /// What one needs whose functions a crate exports itself.
 const C_ABI: Files = embed!(
     "c-abi/rust/Cargo.toml"
     "c-abi/rust/src/lib.rs"
-    "c-abi/rust/include/fast_thing.h"
     "c-abi/python/setup.cfg"
     "c-abi/README.md"
 );
 /// What one needs that another command than cargo builds.
 const COMMAND: Files = embed!(
-    "command/c/Makefile"
-    "command/c/include/fast_thing.h"
-    "command/c/fast_thing.c"
+    "command/rust/Makefile"
+    "command/rust/fast_thing.c"
     "command/python/setup.cfg"
     "command/README.md"
 );
@@ -219,6 +220,7 @@ pub fn files(about: &About, whole: bool) -> Result<BTreeMap<String, String>> {
             &format!("license_files = {}", names.join(", ")),
         );
         let name = match name.strip_prefix("rust/") {
+            Some(rest) if about.kind == Kind::Command => format!("c/{rest}"),
             Some(rest) => format!("{}/{rest}", about.crate_folder),
             None => name,
         };

@@ -2,6 +2,7 @@
 
 import shutil
 
+from adopter import KIT
 from support import FIXTURES, ROOT, Tree
 
 HERE = FIXTURES / "command"
@@ -66,7 +67,6 @@ assert thing.name() == "thing" and thing.name(loud=True) == "THING"
 assert thing.lib.THING_LIMIT == 1024 and thing.ffi.typeof("thing_sum").fields[1][0] == "count"
 print("thing is right")
 """
-KIT = ["setup.py", "build_library.py", "platform_tag.py", "sources.py", "pyproject.toml"]
 
 
 def make(folder, language="c"):

@@ -139,7 +139,8 @@ fn variables(
     if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
         set("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
     }
-    set("LDFLAGS", link_flags(project, target, backend, folder)?);
+    let flags = link_flags(project, target, backend, folder)?;
+    set("LDFLAGS", flags.clone());
     let (system, machine, arm) = go_target(target);
     set("GOOS", system.to_owned());
     set("GOARCH", machine.to_owned());
@@ -161,7 +162,6 @@ fn variables(
             "CMAKE_TOOLCHAIN_FILE",
             shown(&cmake_file(target, &programs, folder)?),
         );
-        let flags = link_flags(project, target, backend, folder)?;
         set(
             "MESON_CROSS_FILE",
             shown(&meson_file(target, &programs, &flags, folder)?),
@@ -232,14 +232,12 @@ fn difference(
 /// What zig calls the target, with the version of its system: `x86_64-linux-gnu.2.17`.
 fn full_zig_target(target: &Target) -> String {
     let plain = zig_target(&target.triple);
-    match (target.system(), target.floor()) {
-        (System::Manylinux, Some(floor)) => {
-            let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
-            format!("{plain}.{glibc}")
-        }
-        (System::Macos, Some(floor)) => format!("{plain}.{floor}"),
-        _ => plain,
-    }
+    let version = match target.system() {
+        System::Manylinux => target.glibc(),
+        System::Macos => target.floor().map(|floor| floor.to_string()),
+        _ => None,
+    };
+    version.map_or(plain.clone(), |version| format!("{plain}.{version}"))
 }
 
 /// What the linker is told: by a build system that reads LDFLAGS, or by the files for others.

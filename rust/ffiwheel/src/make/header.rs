@@ -107,10 +107,7 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
 
 /// _ffi.py, and its stub, of a header that the author wrote, by this machine's library.
 fn generate_from_given(project: &Project, folder: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let library = debug_library(project, folder)?;
-    let exports = folder.join("exports");
-    let names: Vec<String> = layout::exports(&library)?.into_iter().collect();
-    write(&exports, names.join("\n"))?;
+    let exports = layout::exports(&debug_library(project, folder)?)?;
     let host = toolchain(project)?.host;
     let rows = targets::load(project)?;
     let single = rows.iter().filter(|row| row.slices.is_empty());
@@ -145,19 +142,21 @@ struct Given {
     notes: Vec<String>,
 }
 
-/// Reads the given header for some of zig's targets. `exports`: a file with the names that the
-/// host's library exports.
+/// Reads the given header for some of zig's targets. `exports`: what the host's library exports.
 fn read_given(
     project: &Project,
-    exports: &Path,
+    exports: &BTreeSet<String>,
     folder: &Path,
     host: &str,
     triples: &[String],
 ) -> Result<Given> {
+    let list = folder.join("exports");
+    let names: Vec<&str> = exports.iter().map(String::as_str).collect();
+    write(&list, names.join("\n"))?;
     let mut command = project.helper("c_header")?;
     command
         .args([project.header(), project.rust.clone()])
-        .args([exports, folder])
+        .args([&*list, folder])
         .arg(zig_target(host))
         .args(triples);
     let output = command.output()?;
@@ -225,12 +224,7 @@ pub fn check_given(
     );
     let scratch = files::scratch(folder)?;
     let found = layout::exports(library)?;
-    let exports = scratch.path().join("exports");
-    write(
-        &exports,
-        found.iter().cloned().collect::<Vec<_>>().join("\n"),
-    )?;
-    let given = read_given(project, &exports, scratch.path(), &target.triple, &[])?;
+    let given = read_given(project, &found, scratch.path(), &target.triple, &[])?;
     let here: BTreeSet<&String> = given.declared.values().flatten().collect();
     let called = declared(project)?;
     let missing: Vec<&str> = called
@@ -246,19 +240,19 @@ pub fn check_given(
         project.relative(&project.header()),
         target.short_name()
     );
-    let mut command = project.command(project.tool("python")?)?;
-    command
-        .args(["-m", "ziglang", "cc", "-std=gnu11", "-DFFIWHEEL", "-target"])
-        .arg(zig_target(&target.triple))
-        .arg("-I")
-        .arg(project.header().parent().unwrap_or(&project.rust))
-        .arg("-I")
-        .arg(&project.rust)
-        .arg("-c")
-        .arg(scratch.path().join("layout.c"))
-        .arg("-o")
-        .arg(scratch.path().join("layout.o"));
-    run::run(&mut command, &folder.join("log")).with_context(|| {
+    let header = project.header();
+    let folders = [header.parent().unwrap_or(&project.rust), &project.rust];
+    let options = ["-std=gnu11", "-DFFIWHEEL"];
+    let source = scratch.path().join("layout.c");
+    layout::compile(
+        project,
+        target,
+        &options,
+        &folders,
+        &source,
+        &folder.join("log"),
+    )
+    .with_context(|| {
         format!(
             "CFFI and C disagree about memory layouts for {}",
             target.short_name()

@@ -42,31 +42,43 @@ pub fn check(project: &Project, target: &Target, library: &Path, folder: &Path) 
 
     let source = folder.join("layout.c");
     files::write(&source, assertions(&table, prefix)?)?;
+    let include = project.rust.join("include");
     let log = folder.join("log");
-    let scratch = files::scratch(folder)?;
-    let mut command = project.command(project.tool("python")?)?;
-    command
-        .args([
-            "-m",
-            "ziglang",
-            "cc",
-            "-std=c11",
-            "-target",
-            &zig_target(&target.triple),
-        ])
-        .arg("-I")
-        .arg(project.rust.join("include"))
-        .arg("-c")
-        .arg(&source)
-        .arg("-o")
-        .arg(scratch.path().join("layout.o"));
-    run::run(&mut command, &log).with_context(|| {
+    compile(project, target, &["-std=c11"], &[&include], &source, &log).with_context(|| {
         format!(
             "Rust and C disagree about memory layouts for {}: run `make header`, then look at {}",
             target.triple,
             project.relative(&source)
         )
     })
+}
+
+/// Has zig's C compiler check a file for a target. What it makes is not kept.
+pub fn compile(
+    project: &Project,
+    target: &Target,
+    options: &[&str],
+    includes: &[&Path],
+    source: &Path,
+    log: &Path,
+) -> Result<()> {
+    let scratch = files::scratch(source.parent().unwrap_or(&project.root))?;
+    let mut command = project.command(project.tool("python")?)?;
+    command
+        .args([
+            "-m",
+            "ziglang",
+            "cc",
+            "-target",
+            &zig_target(&target.triple),
+        ])
+        .args(options);
+    for folder in includes {
+        command.arg("-I").arg(folder);
+    }
+    command.arg("-c").arg(source).arg("-o");
+    command.arg(scratch.path().join("layout.o"));
+    run::run(&mut command, log)
 }
 
 /// What `<prefix>_layout` returns, from the library's file.

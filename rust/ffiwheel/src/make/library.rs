@@ -173,10 +173,10 @@ impl<'a> Builder<'a> {
         }
         let library = artefact(project, plan, folder)?;
         check(project, target, &library)?;
-        if project.program.is_none() && !project.has_gate() {
-            header::check_given(project, target, &library, folder)?;
-        } else if project.has_gate() {
+        if project.has_gate() {
             layout::check(project, target, &library, folder)?;
+        } else if project.program.is_none() {
+            header::check_given(project, target, &library, folder)?;
         }
         Ok(library)
     }
@@ -253,12 +253,7 @@ pub fn debug_library(project: &Project, folder: &Path) -> Result<PathBuf> {
     let host = toolchain(project)?.host;
     if project.command.is_some() {
         let table = targets::load(project)?;
-        let target = table
-            .iter()
-            .find(|row| row.slices.is_empty() && row.is_native(&host));
-        let target = target.with_context(|| {
-            format!("ci/targets.toml has no row for this machine, {host}, for which `make header` builds the library")
-        })?;
+        let target = &targets::select(&table, &[], &host)?[0];
         return command::library(project, target, Backend::Zig, None, folder);
     }
     let mut plan = linker::plain(project, &host, folder)?;

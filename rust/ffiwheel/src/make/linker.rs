@@ -100,9 +100,8 @@ pub fn plain(project: &Project, triple: &str, folder: &Path) -> Result<Plan> {
 fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
     let command = project.command(project.tool("cargo-zigbuild")?)?;
     let mut plan = Plan::new(project, &target.triple, folder, command)?;
-    if let (System::Manylinux, Some(floor)) = (target.system(), target.floor()) {
-        // Without it zig would link for a newer glibc.
-        let glibc = target.zig_glibc.clone().unwrap_or(floor.to_string());
+    if let Some(glibc) = target.glibc() {
+        // Without it zig would link for a newer one.
         plan.triple = format!("{}.{glibc}", target.triple);
     }
     plan.flags = match target.system() {

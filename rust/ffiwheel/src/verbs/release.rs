@@ -278,24 +278,18 @@ pub fn check_tag(project: &Project, options: &Tag) -> Result<()> {
             findings.push(format!("{error:#}"));
         }
     }
-    let lock = || -> Result<()> {
+    if project.command.is_none() {
         let mut cargo = toolchain::cargo(project)?;
         cargo
             .current_dir(&project.rust)
             .args(["tree", "--locked", "--depth", "0"]);
-        run::run(&mut cargo, &project.build("tag").join("log"))
-    };
-    let locked = if project.command.is_none() {
-        lock()
-    } else {
-        Ok(())
-    };
-    if let Err(error) = locked {
-        findings.push(format!(
-            "{} does not match {}: {error:#}",
-            project.relative(&project.lock_file()),
-            project.relative(&project.manifest())
-        ));
+        if let Err(error) = run::run(&mut cargo, &project.build("tag").join("log")) {
+            findings.push(format!(
+                "{} does not match {}: {error:#}",
+                project.relative(&project.lock_file()),
+                project.relative(&project.manifest())
+            ));
+        }
     }
     match &options.index {
         None => say!(
