@@ -182,7 +182,9 @@ def test_a_crate_whose_functions_are_exported(author, repository):
     source = '#[no_mangle]\npub extern "C" fn sum(a: i32, b: i32) -> i32 { a + b }\n'
     (crate / "src/lib.rs").write_text(source)
     header = crate / "include/sum.h"
+    before = files(repository.root)
     author("init", "thing", "--kind", "c-abi", "--crate", "core", cwd=repository.root, fails=True)
+    assert files(repository.root) == before
     header.write_text("#include <stdint.h>\nint32_t sum(int32_t a, int32_t b);\n")
     author("init", "thing", "--kind", "c-abi", "--crate", "core", cwd=repository.root)
     taken = repository.root / "rust/include/sum.h"

@@ -1,6 +1,6 @@
 //! A project for another library: `new` makes its folder, `init` puts it into one that exists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -148,19 +148,21 @@ pub fn init(options: &Init) -> Result<()> {
         "these exist and would be overwritten: {}; move them away, then run this again",
         there.join(", ")
     );
-    let had_tools = root.join(".venv").exists();
-    let had_build = root.join("build").exists();
+    // What is not there yet is removed with all that cargo and the header put into it.
+    let top = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
+    let is_new = |name: &String| !root.join(name).exists();
+    let made: BTreeSet<String> = files.keys().map(|name| top(name)).filter(is_new).collect();
+    let beside = [".venv", "build"].map(String::from);
+    let beside: Vec<String> = beside.into_iter().filter(is_new).collect();
     let outcome = make(&root, &files, &options.choices, false);
     if outcome.is_err() {
-        for name in files.keys() {
-            let _ = fs::remove_file(root.join(name));
+        for name in files.keys().chain(&made) {
+            let _ = crate::files::remove(&root.join(name));
         }
     }
     if options.minimal || outcome.is_err() {
-        for (folder, had) in [(".venv", had_tools), ("build", had_build)] {
-            if !had {
-                let _ = fs::remove_dir_all(root.join(folder));
-            }
+        for name in &beside {
+            let _ = crate::files::remove(&root.join(name));
         }
     }
     outcome?;
