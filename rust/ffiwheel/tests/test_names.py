@@ -151,7 +151,7 @@ def test_a_project_without_a_crate_is_told_what_packs_it(tmp_path):
     (project.root / "rust/Cargo.toml").unlink()
     text = ffiwheel(project, "header", fails=True)
     assert "/rust/Cargo.toml: this tool builds the crate" in text
-    assert "`python setup.py bdist_wheel`" in text
+    assert "`command` there names another build" in text
 
 
 def test_the_nearest_folder_with_settings_is_the_project(tmp_path):
