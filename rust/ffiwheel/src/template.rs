@@ -23,6 +23,8 @@ const LIBRARY: Files = embed!(
     "python/fast_thing/__init__.py"
     "README.md"
 );
+/// What every project that cargo builds needs: without dependencies, every cargo would write it so.
+const LOCK: Files = embed!("rust/Cargo.lock");
 /// What every project of a program needs, below this folder.
 const PROGRAM: Files = embed!(
     "program/rust/Cargo.toml"
@@ -211,8 +213,13 @@ pub fn files(about: &About, whole: bool) -> Result<BTreeMap<String, String>> {
         Kind::Program => (PROGRAM, &[], &[]), // `--version` is enough of one
     };
     let test = if whole { test } else { &[] };
+    let lock = if about.kind == Kind::Command {
+        &[]
+    } else {
+        LOCK
+    };
     let mut found = BTreeMap::new();
-    for (name, text) in of_kind.iter().chain(shared).chain(rest).chain(test) {
+    for (name, text) in [of_kind, lock, shared, rest, test].into_iter().flatten() {
         let in_folder = FOLDERS.iter().find_map(|folder| name.strip_prefix(folder));
         let name = about.filled(in_folder.unwrap_or(name));
         let text = about.filled(text).replace(

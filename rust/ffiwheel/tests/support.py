@@ -179,6 +179,11 @@ class Adopter:
         )
 
 
+def long(*values):
+    """Values of a parameter whose tests are long ones: the others show nearly as much."""
+    return [pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
 def needs_wheel(platform):
     """The marks of a test that needs the wheel whose last tag is for a platform."""
     return [] if platform == OWN else [pytest.mark.slow]

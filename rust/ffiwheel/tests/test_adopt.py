@@ -4,6 +4,7 @@ verb passes untouched."""
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,14 @@ def test_a_new_project_with_a_header_of_its_own(author, kind):
     assert git(project, "status", "--porcelain") == ""
 
 
+def test_without_git_the_project_has_no_commit(author, tmp_path):
+    environment = {**author.environment, "PATH": str(tmp_path), "PYTHON": sys.executable}
+    text = author("new", "fast-tool", "--kind", "program", env=environment)
+    assert "made fast-tool, without a commit: git is not installed" in text
+    assert not (author.folder / "fast-tool/.git").exists()
+    run(CARGO, "metadata", "--locked", "--format-version=1", cwd=author.folder / "fast-tool/rust")
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -147,6 +156,7 @@ def test_an_index_without_the_tool_is_one_sentence(author):
     assert not (author.folder / "x").exists()
 
 
+@pytest.mark.long
 def test_a_crate_that_the_new_one_depends_on(author, repository):
     author("init", "thing", "--crate", "itoa@1.0", cwd=repository.root)
     crate = repository.root / "rust"
@@ -234,6 +244,7 @@ def test_init_overwrites_nothing(author, repository):
     assert files(repository.root) == before
 
 
+@pytest.mark.long
 def test_the_least_is_what_pip_and_setup_py_need(author, repository, request):
     (repository.root / ".venv").unlink()
     author("init", "thing", "--minimal", cwd=repository.root)
@@ -265,6 +276,7 @@ def test_an_environment_of_the_authors_stays(author, repository):
 # ---- A tool of another version ----------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_update_in_a_new_project(author, repository):
     author("init", "thing", cwd=repository.root)
     git(repository, "add", "--all")
@@ -285,6 +297,7 @@ def test_update_in_a_new_project(author, repository):
     assert git(project, "status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_the_index_that_pip_is_configured_for_has_the_hashes(author, links, repository):
     """A mirror, a private index or a folder: what the user's pip.conf says."""
     author("init", "thing", cwd=repository.root)

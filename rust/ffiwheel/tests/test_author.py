@@ -124,6 +124,7 @@ def test_a_rich_package_works_installed(version, kind, rich, request, tmp_path):
     assert run(environment.python, "-c", data, cwd=tmp_path) == "['table.csv']\n"
 
 
+@pytest.mark.long
 def test_without_python_2_the_tag_says_so_everywhere(tmp_path):
     project = make(tmp_path / "project", "d", "m", "c")
     project.edit(project.python / "setup.cfg", "= >=2.7", "= >=3.8, !=3.9.0")

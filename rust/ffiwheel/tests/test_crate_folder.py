@@ -5,7 +5,7 @@ import tarfile
 import pytest
 
 from adopter import make
-from support import commit, ffiwheel, named_interpreter, run
+from support import commit, ffiwheel, long, named_interpreter, run
 
 CHECK = "import m; assert m.halve(8)[0] == 4"
 
@@ -23,7 +23,7 @@ def findings(project):
     return [line for line in text.splitlines() if line.startswith("error[") and "X801" not in line]
 
 
-@pytest.mark.parametrize("place", ["crates/thing-ffi", "python/native", "."])
+@pytest.mark.parametrize("place", ["crates/thing-ffi", *long("python/native", ".")])
 @pytest.mark.parametrize("version", ["2.7", "3.13"])
 def test_the_crate_stands_anywhere_in_the_project(place, version, request, tmp_path):
     """In the sdist at the same place, where all verbs find it, and so does setup.py."""

@@ -14,6 +14,7 @@ from support import (
     Project,
     clean_environment,
     ffiwheel,
+    long,
     named_interpreter,
     run,
 )
@@ -126,10 +127,10 @@ def builders(request, tmp_path_factory):
 
 
 def marks(version, kind):
-    """All kinds on one Python in the fast tests, two on the others in the slow ones."""
-    if version == "3.13":
-        return ()
-    return pytest.mark.slow if kind in ("function added", "type widened") else pytest.mark.long
+    """Two kinds on one Python in the fast tests, and on the others in the slow ones."""
+    if kind not in ("function added", "type widened"):
+        return pytest.mark.long
+    return () if version == "3.13" else pytest.mark.slow
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,11 @@ def test_a_build_says_that_make_header_is_due(version, kind, changed, builders):
 # ---- The library, or _ffi.py, is another one than was installed ------------------------------
 
 
-@pytest.fixture(scope="module", params=[(v, way) for v in PYTHONS for way in WAYS], ids="-".join)
+FAST = [("2.7", "wheel"), ("3.13", "editable"), ("3.13", "sdist")]
+REST = [(it, way) for it in PYTHONS for way in WAYS if (it, way) not in FAST]
+
+
+@pytest.fixture(scope="module", params=[*FAST, *long(*REST)], ids="-".join)
 def installed(request, wheel, sdist, tmp_path_factory):
     """An environment with the package, installed in one of the ways."""
     version, way = request.param

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from support import PACKAGE, clean_environment, commit, ffiwheel, named_interpreter, run
+from support import PACKAGE, clean_environment, commit, ffiwheel, long, named_interpreter, run
 from test_decisions import place
 
 # A subpackage, its data, a folder of data, a folder with a name that cargo's has, too.
@@ -112,7 +112,7 @@ def test_the_judge_expects_what_is_committed_and_packed(project):
     assert "stray.txt: it does not belong in the sdist; commit what belongs in" in text
 
 
-@pytest.mark.parametrize("version", ["2.7", "3.6", "the newest setuptools"])
+@pytest.mark.parametrize("version", ["2.7", "the newest setuptools", *long("3.6")])
 @pytest.mark.parametrize("way", ["egg_info -b .dev7 {}", "{} egg_info --tag-build .dev7", "file"])
 def test_a_tag_is_in_every_name_and_in_all_metadata(
     way, version, request, project, built, tmp_path

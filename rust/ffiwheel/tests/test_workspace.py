@@ -5,7 +5,7 @@ import tarfile
 import pytest
 
 from adopter import make
-from support import CARGO, build_without_network, commit, ffiwheel, named_interpreter, run
+from support import CARGO, build_without_network, commit, ffiwheel, long, named_interpreter, run
 from test_crate_folder import CHECK, findings, names_in
 
 VIRTUAL = """\
@@ -92,7 +92,7 @@ def workspace(folder, kind, needs=""):
     return project
 
 
-@pytest.mark.parametrize("kind", ["virtual", "package"])
+@pytest.mark.parametrize("kind", ["virtual", *long("package")])
 @pytest.mark.parametrize("version", ["2.7", "3.13"])
 def test_the_sdist_holds_the_workspace_unchanged(kind, version, request, tmp_path):
     project = workspace(tmp_path / "project", kind)

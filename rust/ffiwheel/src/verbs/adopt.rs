@@ -97,18 +97,16 @@ pub fn new(options: &New) -> Result<()> {
         );
     }
     let files = contents(&names, &options.choices, true)?;
-    let outcome = make(&dest, &files, &options.choices, true);
+    let outcome = make(&dest, &files, &options.choices).and_then(|()| commit_all(&dest));
     if outcome.is_err() {
         // Nothing of it was there before.
         let _ = fs::remove_dir_all(&dest);
     }
-    outcome?;
     let shown = dest.strip_prefix(&here).unwrap_or(&dest).display();
-    say!(
-        "made {} with {} files, in one commit",
-        shown,
-        tracked(&dest)?
-    );
+    match outcome? {
+        Some(count) => say!("made {shown} with {count} files, in one commit"),
+        None => say!("made {shown}, without a commit: git is not installed"),
+    }
     say!("next: cd {shown} && make dev");
     Ok(())
 }
@@ -154,7 +152,7 @@ pub fn init(options: &Init) -> Result<()> {
     let made: BTreeSet<String> = files.keys().map(|name| top(name)).filter(is_new).collect();
     let beside = [".venv", "build"].map(String::from);
     let beside: Vec<String> = beside.into_iter().filter(is_new).collect();
-    let outcome = make(&root, &files, &options.choices, false);
+    let outcome = make(&root, &files, &options.choices);
     if outcome.is_err() {
         for name in files.keys().chain(&made) {
             let _ = crate::files::remove(&root.join(name));
@@ -226,12 +224,7 @@ fn contents(names: &Names, choices: &Choices, whole: bool) -> Result<BTreeMap<St
     Ok(found)
 }
 
-fn make(
-    root: &Path,
-    files: &BTreeMap<String, String>,
-    choices: &Choices,
-    commit: bool,
-) -> Result<()> {
+fn make(root: &Path, files: &BTreeMap<String, String>, choices: &Choices) -> Result<()> {
     for (name, text) in files {
         files::write(&root.join(name), text)?;
     }
@@ -242,16 +235,8 @@ fn make(
         drop(project); // and its lock: what setup.cfg says has changed
         project = Project::find()?;
     }
-    if choices.kind != Kind::Command {
-        let mut cargo = toolchain::bare_cargo();
-        cargo.current_dir(&project.rust).arg("generate-lockfile");
-        run::run(&mut cargo, &project.build("new").join("log"))?;
-    }
     if choices.kind != Kind::Program {
         header::run(&project, &header::Options::default())?;
-    }
-    if commit {
-        commit_all(&project.root)?;
     }
     Ok(())
 }
@@ -406,7 +391,11 @@ fn name_in(manifest: &str) -> Result<String> {
     Ok(named.context("cargo has read its name")?.to_owned())
 }
 
-fn commit_all(root: &Path) -> Result<()> {
+/// The number of files in the one commit; None without git.
+fn commit_all(root: &Path) -> Result<Option<usize>> {
+    if which::which("git").is_err() {
+        return Ok(None);
+    }
     run_here(git(root).args(["init", "--quiet", "--initial-branch", "main"]))?;
     run_here(git(root).args(["add", "--all"]))?;
     let mut commit = git(root);
@@ -432,10 +421,9 @@ fn commit_all(root: &Path) -> Result<()> {
         "--quiet",
         "--message",
         "A project by `ffiwheel new`",
-    ]))
-}
-
-fn tracked(root: &Path) -> Result<usize> {
+    ]))?;
     let output = git(root).arg("ls-files").output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).lines().count())
+    Ok(Some(
+        String::from_utf8_lossy(&output.stdout).lines().count(),
+    ))
 }

@@ -35,7 +35,7 @@ pub fn test(project: &Project) -> Result<()> {
     command
         .env("PYTHONPATH", &helpers)
         .args(["-m", "pytest", "-p", "testing", "--strict-markers", "-rs"])
-        .args(["--numprocesses", "auto", "--dist", "loadfile"])
+        .args(["--numprocesses", "auto", "--dist", "worksteal"])
         .arg("--rootdir")
         .arg(&project.root)
         .arg(helpers.join("test_scenarios.py"));
