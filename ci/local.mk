@@ -122,8 +122,8 @@ github-release: ## Publish what `make gather` wrote as a GitHub release (TAG=v1.
 	sh scripts/github-release.sh "$$TAG"
 
 .PHONY: requirements
-requirements: .venv/installed ## Resolve ci/requirements.in and docs/requirements.in again, with hashes
-	for folder in ci docs; do \
+requirements: .venv/installed ## Resolve each requirements.in again, with hashes
+	for folder in ci docs rust/ffiwheel/tests; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; \

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 
 import pytest
 
@@ -22,6 +23,7 @@ from support import (
     ROOT,
     clean_environment,
     ffiwheel,
+    link_tools,
     renamed,
     run,
     take_standard_libraries,
@@ -338,31 +340,32 @@ def test_an_image_gets_the_rust_of_its_machine(tmp_path, machine, bits, libc, ho
 # ---- Other targets, in the slow suite: their standard libraries are built from source -----
 
 
-@pytest.fixture
-def foreign(project):
-    """What takes from this project's build folder the standard libraries that are there, or
-    skips where the toolchain can build none."""
+def prepared(project, *targets):
+    """The environment in which a project is built for some targets, with the standard libraries
+    that this one has built; skips where the toolchain can build none."""
     environment = clean_environment(**CLOSED)
     del environment["CARGO_PROFILE_RELEASE_LTO"]  # it would need standard libraries of its own
-
-    def prepare(*targets):
-        answer = subprocess.run(
-            [ROOT / "rust/ffiwheel/target/debug/ffiwheel", "doctor", *targets],
-            cwd=project.root,
-            env=environment,
-            capture_output=True,
-            text=True,
+    link_tools(project)
+    answer = subprocess.run(
+        [ROOT / "rust/ffiwheel/target/debug/ffiwheel", "doctor", *targets],
+        cwd=project.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode or "rustup, for" in answer.stdout:
+        pytest.skip(
+            f"this machine's Rust has no standard library for {' '.join(targets)}, nor "
+            "its source; scripts/toolchain-debian.sh brings it"
         )
-        if answer.returncode or "rustup, for" in answer.stdout:
-            pytest.skip(
-                f"this machine's Rust has no standard library for {' '.join(targets)}, nor "
-                "its source; scripts/toolchain-debian.sh brings it"
-            )
-        take_standard_libraries(answer.stdout, project)
-        return environment
+    take_standard_libraries(answer.stdout, project)
+    return environment
 
-    (project.root / ".venv").symlink_to(ROOT / ".venv")
-    return prepare
+
+@pytest.fixture
+def foreign(project):
+    """What prepares the project for targets."""
+    return partial(prepared, project)
 
 
 @pytest.mark.long

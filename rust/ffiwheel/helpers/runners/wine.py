@@ -38,6 +38,7 @@ class Machine(NamedTuple):
     loader: str  # in /lib/<libraries>
     libraries: str  # in /lib and /usr/lib
     mingw: str  # in /usr
+    zig: str  # what zig calls the machine
 
 
 MACHINES = {
@@ -49,6 +50,7 @@ MACHINES = {
         "ld-linux-x86-64.so.2",
         "x86_64-linux-gnu",
         "x86_64-w64-mingw32",
+        "x86_64",
     ),
     "win32": Machine(
         "i386",
@@ -58,6 +60,7 @@ MACHINES = {
         "ld-linux.so.2",
         "i386-linux-gnu",
         "i686-w64-mingw32",
+        "x86",
     ),
 }
 
@@ -86,6 +89,21 @@ OFF = [
     "winedbg.exe",  # describes a crash, for many seconds
     "winemenubuilder.exe",  # writes into the user's menus
 ]
+
+# A library of Windows that wine 8 lacks: Rust's HashMap takes its random numbers there.
+PRIMITIVES = """
+__declspec(dllimport) unsigned char __stdcall SystemFunction036(void *buffer, unsigned long size);
+
+int __stdcall DllMainCRTStartup(void *instance, unsigned long reason, void *reserved)
+{
+    return 1;
+}
+
+int __stdcall ProcessPrng(void *buffer, unsigned long size)
+{
+    return SystemFunction036(buffer, size);
+}
+"""
 
 # python.org's embeddable distribution, packed again by somebody else.
 PYTHONS = {
@@ -178,6 +196,7 @@ def unpacked_wine(machine: Machine) -> Path:
         system.mkdir(parents=True)
         # Debian's wine looks for this library at an absolute path, and then here.
         shutil.copy(root / "usr" / machine.mingw / "lib/zlib1.dll", system)
+        add_primitives(machine, system)
         try:
             start(machine, folder, folder / "prefix", "winecfg", "-v", "win10")
         except Failure as failure:
@@ -191,8 +210,21 @@ def unpacked_wine(machine: Machine) -> Path:
                 copy.unlink()
                 os.link(library, copy)
 
-    recipe = "\n".join([*roots.DEBIAN, *machine, *KEPT, SCRIPT, *OFF])
+    recipe = "\n".join([*roots.DEBIAN, *machine, *KEPT, SCRIPT, *OFF, PRIMITIVES])
     return roots.cached(f"windows-{machine.architecture}", recipe, make)
+
+
+def add_primitives(machine: Machine, system: Path) -> None:
+    """Compiles PRIMITIVES into a folder of Windows."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source, exports = Path(temporary) / "primitives.c", Path(temporary) / "primitives.def"
+        source.write_text(PRIMITIVES)
+        exports.write_text("LIBRARY bcryptprimitives.dll\nEXPORTS\nProcessPrng\n")
+        words = ["-target", f"{machine.zig}-windows-gnu", "-shared", "-nostdlib", "-O1", "-s"]
+        words += ["-o", str(Path(temporary) / "made.dll")]
+        zig = [sys.executable, "-m", "ziglang", "cc", *words, source, exports, "-ladvapi32"]
+        process.run(zig)
+        shutil.copy(Path(temporary) / "made.dll", system / "bcryptprimitives.dll")
 
 
 def new_prefix(wine: Path, folder: Path) -> Path:

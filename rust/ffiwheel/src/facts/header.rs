@@ -25,13 +25,17 @@ pub fn functions(header: &str, prefix: &str) -> BTreeSet<String> {
 /// The functions and variables in the module that CFFI generates of declarations: their kinds are
 /// 35 and 33 in https://github.com/python-cffi/cffi/blob/main/src/cffi/cffi_opcode.py
 pub fn of_module(text: &str) -> BTreeSet<String> {
-    text.split("b'")
-        .filter_map(|entry| {
-            let name = entry.get(12..)?;
-            let name = name.strip_prefix("\\x23").or(name.strip_prefix("\\x21"))?;
-            let name = name.split('\'').next()?;
-            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            (!name.is_empty() && name.chars().all(is_name)).then(|| name.to_owned())
+    let kinds = ["\\x23", "\\x21"];
+    let places = kinds.iter().flat_map(|kind| text.match_indices(kind));
+    places
+        .filter_map(|(at, kind)| {
+            // Before the kind are three bytes, with which the text begins.
+            let number = text.get(at.checked_sub(14)?..at)?.strip_prefix("b'")?;
+            let is_number = number.as_bytes().chunks(4).all(|it| it.starts_with(b"\\x"));
+            let name = text[at + kind.len()..].split('\'').next()?;
+            let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let is_name = !name.is_empty() && name.chars().all(of_name);
+            (is_number && is_name).then(|| name.to_owned())
         })
         .collect()
 }
@@ -68,9 +72,10 @@ mod tests {
 
     #[test]
     fn a_module_names_what_it_calls() {
-        let text = r"_globals = (b'\xFF\xFF\xFF\x1FM_A',1,b'\x00\x00\x09\x23m_f',0,b'\x00\x00\x01\x21m_v',0)";
+        let text = r"_globals = (b'\xFF\xFF\xFF\x1FM_A',1,b'\x00\x00\x09\x23m_f',0,b'\x00\x00\x01\x21m_v',0,b'\x00\x00\x02\x23m_blob',0,b'\x00\x00\x03\x23b',0)";
         let found = of_module(text);
-        assert_eq!(found.iter().collect::<Vec<_>>(), ["m_f", "m_v"]);
+        let found: Vec<_> = found.iter().collect();
+        assert_eq!(found, ["b", "m_blob", "m_f", "m_v"]);
     }
 
     #[test]

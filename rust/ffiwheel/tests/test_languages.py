@@ -1,0 +1,188 @@
+"""Libraries in several languages through all verbs, and for other platforms. `make test-commands`
+runs all of it, and writes the table in docs/commands.md."""
+
+import functools
+import json
+import os
+import shutil
+
+import pytest
+
+import command
+import roots
+from support import ROOT, Environment, commit, ffiwheel, named_interpreter, run
+from test_targets import prepared
+
+CASES = [*command.COMMANDS, "sqlite"]
+TARGETS = ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64"]
+TARGETS += ["macosx_arm64", "macosx_universal2", "win_amd64"]
+# Of these pairs, the slow tests have each language and each platform once.
+FEW = {
+    ("c", "musllinux_x86_64"),
+    ("cpp", "manylinux_x86_64"),
+    ("meson", "macosx_arm64"),
+    ("zig", "win_amd64"),
+    ("go", "manylinux_aarch64"),
+    ("crate", "macosx_universal2"),
+    ("sqlite", "manylinux_x86_64"),
+}
+# Where a language's own tools cannot build, with a part of the message.
+REFUSED: dict[tuple[str, str], str] = {}
+
+SQLITE = """\
+[package]
+name = "fetch"
+version = "0.1.0"
+
+[lib]
+path = "lib.rs"
+
+[dependencies]
+libsqlite3-sys = "=0.30.1"
+
+[workspace]
+"""
+SQLITE_SETTINGS = """\
+[build_library]
+sources = sqlite
+header = sqlite3.h
+prefix = sqlite3
+command = ${CC:-cc} -shared -fPIC -O2 $LDFLAGS -o "$OUTPUT" sqlite3.c -lm
+"""
+SQLITE_SMOKE = """\
+from thing import ffi, lib
+
+connection, statement = ffi.new("sqlite3 **"), ffi.new("sqlite3_stmt **")
+assert lib.sqlite3_open(b":memory:", connection) == lib.SQLITE_OK
+query = b"select sum(value) from json_each('[1, 2, 3]')"
+assert lib.sqlite3_prepare_v2(connection[0], query, -1, statement, ffi.NULL) == lib.SQLITE_OK
+assert lib.sqlite3_step(statement[0]) == lib.SQLITE_ROW
+assert lib.sqlite3_column_int(statement[0], 0) == 6
+assert lib.sqlite3_finalize(statement[0]) == lib.sqlite3_close(connection[0]) == lib.SQLITE_OK
+print("thing is right")
+"""
+
+
+def build_systems():
+    """The folder of CMake, Meson and ninja, from PyPI."""
+    text = (ROOT / "rust/ffiwheel/tests/requirements.txt").read_text()
+    return roots.pypi("build-systems", text, unpacked=True)
+
+
+def sqlite(project):
+    """SQLite's one source and its header, as the crate libsqlite3-sys packs them."""
+
+    def make(folder):
+        (folder / "Cargo.toml").write_text(SQLITE)
+        (folder / "lib.rs").touch()
+        run("cargo", "vendor", "--quiet", cwd=folder)
+        for name in ("sqlite3.c", "sqlite3.h"):
+            shutil.copy(folder / "vendor/libsqlite3-sys/sqlite3" / name, folder)
+        shutil.rmtree(folder / "vendor")
+
+    found = roots.cached("sqlite", SQLITE, make)
+    shutil.rmtree(project.sources)
+    (project.root / "sqlite").mkdir()
+    for name in ("sqlite3.c", "sqlite3.h"):
+        shutil.copy(found / name, project.root / "sqlite")
+    settings = project.python / "setup.cfg"
+    text = settings.read_text().split("[build_library]")[0]
+    settings.write_text(text + SQLITE_SETTINGS)
+    (project.python / "thing/__init__.py").write_text("from ._load import ffi, lib  # noqa\n")
+    (project.root / "scripts/smoke.py").write_text(SQLITE_SMOKE)
+
+
+@pytest.fixture(scope="module")
+def project_of(tmp_path_factory):
+    """What makes the project of a language, once: with what `make header` generates, in one
+    commit, and in `environment` the language's tools."""
+
+    @functools.cache
+    def made(case):
+        project = command.make(
+            tmp_path_factory.mktemp(case) / "project", "c" if case == "sqlite" else case
+        )
+        if case == "sqlite":
+            sqlite(project)
+        (project.root / ".roots").symlink_to(roots.ROOTS)
+        commit(project)
+        environment = prepared(project)
+        path = [str(ROOT / ".venv/bin"), environment["PATH"]]
+        if case in ("cpp", "meson"):
+            path.insert(0, str(build_systems() / "bin"))
+            environment["PYTHONPATH"] = str(build_systems())
+        if case == "go":
+            if not shutil.which("go"):
+                pytest.skip("needs Go: apt install golang-go")
+            environment.update(GOCACHE=str(roots.ROOTS / "go"), GOFLAGS="-buildvcs=false")
+        environment["PATH"] = os.pathsep.join(path)
+        project.environment = environment
+        ffiwheel(project, "header", env=environment)
+        commit(project)
+        return project
+
+    roots.ROOTS.mkdir(exist_ok=True)
+    return made
+
+
+PAIRS = [
+    pytest.param(
+        *(case, target),
+        marks=pytest.mark.slow if (case, target) in FEW else pytest.mark.long,
+        id=f"{case}-{target}",
+    )
+    for case in CASES
+    for target in TARGETS
+]
+
+
+@pytest.mark.parametrize(("case", "target"), PAIRS)
+def test_a_wheel(case, target, project_of, record_property):
+    """Is built, judged and run as far as this machine can."""
+    project = project_of(case)
+    if case == "crate":
+        prepared(project, target)
+    environment = project.environment
+    words = ["wheels", "--json", target]
+    if (case, target) in REFUSED:
+        text = ffiwheel(project, *words, env=environment, fails=True, timeout=1800)
+        assert REFUSED[case, target] in text
+        record_property("language", [case, target, f"refused: {REFUSED[case, target]}"])
+        return
+    ffiwheel(project, *words, env=environment, timeout=1800)
+    text = ffiwheel(project, "smoke", "--json", target, env=environment, timeout=900)
+    (row,) = json.loads(text[text.index("[\n") : text.rindex("]") + 1])
+    assert not row["error"] and row["level"] != "static only", row
+    record_property("language", [case, target, row["level"], *row["ran"]])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", CASES)
+def test_the_other_verbs(case, project_of, request, tmp_path):
+    project = project_of(case)
+    environment = project.environment
+    ffiwheel(project, "header", "--check", env=environment)
+    ffiwheel(project, "sdist", env=environment)
+    (sdist,) = (project.root / "dist").glob("*.tar.gz")
+    assert f"ok dist/{sdist.name}" in ffiwheel(project, "audit", env=environment)
+    smoke = project.root / "scripts/smoke.py"
+    for version in ["2.7", "3.6", "3.13", "pypy3"]:
+        python = named_interpreter(request.config, version).environment(tmp_path / version)
+        python.pip("install", sdist, env=environment)
+        assert run(python.python, smoke, cwd=tmp_path) == "thing is right\n"
+    python.pip("uninstall", "--yes", "thing")
+    python.pip("install", "--editable", project.python, env=environment)
+    assert run(python.python, smoke, cwd=tmp_path) == "thing is right\n"
+    text = ffiwheel(project, "reproduce", "host", env=environment, timeout=1800)
+    assert "the same" in text
+
+
+@pytest.mark.long
+def test_the_settings_of_sqlite_are_few(project_of):
+    """And Python gets nearly all of its functions."""
+    project = project_of("sqlite")
+    assert len(SQLITE_SETTINGS.splitlines()) < 10
+    code = "import thing; print(len(dir(thing.lib)))"
+    ffiwheel(project, "lib", env=project.environment)
+    python = Environment(ROOT / ".venv").python
+    assert int(run(python, "-c", code, cwd=project.python)) > 280
