@@ -81,6 +81,11 @@ test-adopt: .venv/installed ## Run the tests of an author's first steps, and wri
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(wildcard $(patsubst %,rust/ffiwheel/tests/test_%.py,adopt guide html5ever migration program))
 	$(BIN)/python scripts/adoption.py
 
+.PHONY: test-commands
+test-commands: .venv/installed ## Build libraries in several languages for several platforms, and write the table in docs/commands.md (needs Go)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --junitxml build/languages.xml rust/ffiwheel/tests/test_languages.py
+	$(BIN)/python scripts/languages.py build/languages.xml
+
 .PHONY: benchmark
 benchmark: .venv/installed ## Compare speed and size with cargo-zigbuild and maturin
 	$(BIN)/python scripts/benchmark.py

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 719775091c9316ae: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 bc9e77a53332cd6e: `ffiwheel update` replaces this file; use settings
 """Finds, checks and loads the library beside it: any with a C ABI."""
 
 import os
@@ -256,4 +256,13 @@ def _load():
     return lib
 
 
+def _read_types():
+    """Has CFFI read all types, structs first. CFFI 2 ends the process if it comes to a struct by
+    way of a function that takes it, and whose type a function pointer in the struct has, too."""
+    typedefs, structs, unions = ffi.list_types()
+    for name in ["struct " + it for it in structs] + ["union " + it for it in unions] + typedefs:
+        ffi.typeof(name)
+
+
+_read_types()
 lib = _load()

@@ -4,9 +4,9 @@ import pytest
 
 pytest_plugins = ["testing", "support"]
 
-# A slow test runs on these: the oldest, the newest, and those that differ most in between. With the
-# others it is a long one.
-FEW_PYTHONS = {"2.7", "3.6", "3.13", "pypy3"}
+# A slow test runs on these: the oldest, the newest, and the one that differs most. With the others
+# it is a long one.
+FEW_PYTHONS = {"2.7", "3.13", "pypy3"}
 
 
 @pytest.hookimpl(tryfirst=True)

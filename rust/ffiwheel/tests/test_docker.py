@@ -15,14 +15,18 @@ from pathlib import Path
 
 import pytest
 
+import command
 from support import (
     BIN,
+    FFIWHEEL,
     PACKAGE,
     ROOT,
     Project,
     clean_environment,
+    commit,
     ffiwheel,
     found_interpreters,
+    link_tools,
     run,
 )
 from test_no_checkout import other_project, tool
@@ -391,18 +395,18 @@ image = "manylinux2014_x86_64"
 """
 
 
-def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
-    """All that the project says of images is what the stand-in has."""
-    project, program = other_project(tmp_path / "project"), tool(tmp_path)
+def with_own_images(project, rust):
+    """All that a project says of images is what the stand-in has."""
     for name in ("ci", "docker"):
         (project / name).mkdir()
-    images = OWN_IMAGES.format(rust=stand_in, image=STAND_IN)
+    images = OWN_IMAGES.format(rust=rust, image=STAND_IN)
     (project / "docker/images.toml").write_text(images)
     (project / "ci/targets.toml").write_text(OWN_ROW)
-    environment = dict(engine, CIBW_BUILD=PYTHONS)
 
-    def verb(*words):
-        return run(*program, *words, cwd=project, env=environment, timeout=900)
+
+def check_both_backends(words, project, environment):
+    def verb(*more):
+        return run(*words, *more, cwd=project, env=environment, timeout=900)
 
     verb("header")
     assert IMAGE in verb("image", "manylinux2014_x86_64").splitlines()
@@ -410,6 +414,21 @@ def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
         text = verb("wheels", "--json", "--backend", backend)
         (row,) = json.loads(text[text.index("[\n") :])
         assert stage in dict(row["stages"]) and row["wheel"].endswith("-manylinux_2_36_x86_64.whl")
+
+
+def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
+    project, program = other_project(tmp_path / "project"), tool(tmp_path)
+    with_own_images(project, stand_in)
+    check_both_backends(program, project, dict(engine, CIBW_BUILD=PYTHONS))
+
+
+def test_another_command_is_run_in_an_image(stand_in, engine, tmp_path):
+    """By the image's compiler, and in cibuildwheel by zig's."""
+    project = command.make(tmp_path / "project")
+    link_tools(project)
+    with_own_images(project.root, stand_in)
+    commit(project)
+    check_both_backends([*FFIWHEEL, "--"], project.root, dict(engine, CIBW_BUILD="cp313-*"))
 
 
 # ---- What goes wrong --------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 import roots
-from support import CARGO, PACKAGE, ROOT, clean_environment, run
+from support import CARGO, PACKAGE, ROOT, clean_environment, long, run
 
 SOURCE = ROOT / "rust/src"
 NAMELESS = ["rust/src/ffi.rs", "rust/src/ffi", "rust/ffiwheel", "docker", "ci", "python/*.py"]
@@ -216,7 +216,7 @@ def test_rustdoc_warns_of_nothing_and_takes_no_comment_for_a_test(crates):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("edition", ["2018", "2021"])
+@pytest.mark.parametrize("edition", ["2021", *long("2018")])
 def test_the_oldest_rust_builds_the_gate(edition, tmp_path):
     try:
         root = roots.debian("rust", "amd64", ["rustc", "cargo"])

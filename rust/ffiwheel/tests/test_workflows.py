@@ -10,7 +10,7 @@ from importlib.resources import files
 import pytest
 from ruamel.yaml import YAML
 
-from support import BIN, EXPECTED, EXTRA, ROOT, clean_environment, ffiwheel, run
+from support import BIN, EXPECTED, EXTRA, ROOT, clean_environment, ffiwheel, long, run
 
 tomllib = pytest.importorskip("tomllib", reason="the workflows' own Python is newer than 3.10")
 WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*"), *ROOT.glob(".github/actions/*/*")])
@@ -325,11 +325,9 @@ def test_the_table_names_what_is_there(project):
     "platform",
     [
         "aarch64-apple-darwin",
-        "aarch64-pc-windows-msvc",
-        "aarch64-unknown-linux-gnu",
-        "x86_64-apple-darwin",
         "x86_64-pc-windows-msvc",
         "x86_64-unknown-linux-gnu",
+        *long("aarch64-pc-windows-msvc", "aarch64-unknown-linux-gnu", "x86_64-apple-darwin"),
     ],
 )
 def test_no_tool_is_compiled_on_any_runner(platform):

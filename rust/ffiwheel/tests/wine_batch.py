@@ -3,8 +3,9 @@
     wine_batch.py FOLDER FILE STDLIB
 
 CPython is in FOLDER/python. It is the embeddable one, which lacks the modules that make virtual
-environments: they come from the standard library of another CPython of that version, STDLIB. This is a
-program by itself: it ends all its children, wine's services among them.
+environments: they come from the standard library of another CPython of that version, STDLIB.
+
+This is a program by itself: it ends all its children, wine's services among them.
 """
 
 import functools

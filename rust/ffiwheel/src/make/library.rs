@@ -164,10 +164,15 @@ impl<'a> Builder<'a> {
         self.settings
             .apply(command, &target.triple, rustflags, plan.contained)?;
         if std == Std::Source {
+            // The gate needs the first kind of panic; other crates may choose.
+            let crates = match project.has_gate() {
+                true => "std,panic_unwind",
+                false => "std,panic_unwind,panic_abort",
+            };
             // Cargo builds the standard library on a stable Rust only with the first one.
             command
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind")
+                .env("CARGO_UNSTABLE_BUILD_STD", crates)
                 .env("CARGO_UNSTABLE_TRIM_PATHS", "true")
                 .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all");
         }

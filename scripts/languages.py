@@ -1,0 +1,52 @@
+"""Writes the table of docs/commands.md: how far the libraries of test_languages.py got.
+
+    languages.py RESULTS
+
+RESULTS is what pytest wrote of these tests, as JUnit's XML.
+"""
+
+import ast
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/commands.md"
+BEGIN, END = "<!-- `make test-commands` writes this -->\n", "<!-- end of what it writes -->\n"
+TITLES = {
+    "c": "C, make",
+    "cpp": "C++, CMake",
+    "meson": "C, Meson",
+    "zig": "Zig",
+    "go": "Go",
+    "crate": 'Rust, `extern "C"`',
+    "sqlite": "SQLite, one call of the compiler",
+}
+
+
+def results(path: Path) -> dict[str, dict[str, str]]:
+    """{language: {target: how far its wheel got}}"""
+    found: dict[str, dict[str, str]] = {}
+    for recorded in ElementTree.parse(path).iter("property"):
+        if recorded.get("name") == "language":
+            case, target, level = ast.literal_eval(recorded.get("value", ""))
+            found.setdefault(case, {})[target] = level
+    return found
+
+
+def main() -> None:
+    found = results(Path(sys.argv[1]))
+    targets = list(dict.fromkeys(target for row in found.values() for target in row))
+    rows = [["", *(f"`{target}`" for target in targets)], ["---"] * (len(targets) + 1)]
+    for case, title in TITLES.items():
+        row = found.get(case, {})
+        rows.append([title, *(row.get(target, "failed") for target in targets)])
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("|  |", "| |")
+    head, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main()
