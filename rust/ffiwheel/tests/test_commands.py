@@ -16,7 +16,6 @@ import pytest
 import command
 from support import (
     FFIWHEEL,
-    ROOT,
     clean_environment,
     commit,
     ffiwheel,
@@ -89,7 +88,7 @@ def test_a_struct_of_functions_that_take_it(project, version, request, tmp_path)
     define(project, "int thing_open(struct thing_file *file, int mode) { return mode + 1; }\n")
     ffiwheel(project, "header")
     environment = named_interpreter(request.config, version).environment(tmp_path / "environment")
-    environment.pip("install", project.python)
+    environment.pip("install", "--editable", project.python)
     code = "import thing; print(thing.lib.thing_open(thing.ffi.NULL, 3))"
     assert run(environment.python, "-c", code, cwd=tmp_path) == "4\n"
 

@@ -25,8 +25,8 @@ from test_targets import prepared
 CASES = [*command.COMMANDS, "sqlite"]
 TARGETS = ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64"]
 TARGETS += ["macosx_arm64", "macosx_universal2", "win_amd64"]
-# The slow tests have each kind of platform once, and each language but C++: zig compiles its library
-# for each platform, for minutes.
+# The slow tests have each kind of platform once, and each language but C++, whose library zig
+# compiles for each platform: that takes minutes.
 FEW = {
     ("c", "musllinux_x86_64"),
     ("meson", "macosx_universal2"),
