@@ -1,8 +1,8 @@
 """Writes the table of docs/commands.md: how far the libraries of test_languages.py got.
 
-    languages.py RESULTS
+    languages.py RESULTS...
 
-RESULTS is what pytest wrote of these tests, as JUnit's XML.
+RESULTS are what pytest wrote of these tests, as JUnit's XML. Later files come before earlier ones.
 """
 
 import ast
@@ -24,10 +24,10 @@ TITLES = {
 }
 
 
-def results(path: Path) -> dict[str, dict[str, str]]:
+def results(paths: list[str]) -> dict[str, dict[str, str]]:
     """{language: {target: how far its wheel got}}"""
     found: dict[str, dict[str, str]] = {}
-    for recorded in ElementTree.parse(path).iter("property"):
+    for recorded in (it for path in paths for it in ElementTree.parse(path).iter("property")):
         if recorded.get("name") == "language":
             case, target, level = ast.literal_eval(recorded.get("value", ""))
             found.setdefault(case, {})[target] = level
@@ -35,7 +35,7 @@ def results(path: Path) -> dict[str, dict[str, str]]:
 
 
 def main() -> None:
-    found = results(Path(sys.argv[1]))
+    found = results(sys.argv[1:])
     targets = list(dict.fromkeys(target for row in found.values() for target in row))
     rows = [["", *(f"`{target}`" for target in targets)], ["---"] * (len(targets) + 1)]
     for case, title in TITLES.items():
@@ -47,6 +47,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
     main()

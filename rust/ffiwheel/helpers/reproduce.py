@@ -20,7 +20,7 @@ from pathlib import Path
 
 import process
 import project
-from project import ROOT
+from project import COMMAND, ROOT
 
 LONG_AGO = 1_000_000_000  # seconds since 1970
 
@@ -134,8 +134,10 @@ def main() -> None:
     changed = project.git("status", "--porcelain", "--untracked-files=normal")
     if changed:
         sys.exit(f"error: a clone has what is committed. Commit these, or stash them:\n{changed}")
-    with tempfile.TemporaryDirectory(prefix="reproduce ") as folder:
-        clone = Path(folder, "another clone")
+    # make cannot build where a path has a space; cargo can.
+    space = "-" if COMMAND else " "
+    with tempfile.TemporaryDirectory(prefix=f"reproduce{space}") as folder:
+        clone = Path(folder, f"another{space}clone")
         build_elsewhere(clone, options.targets, options.backend)
         print(f"two clones of {project.git('rev-parse', '--short', 'HEAD')}:")
         differ = compare(ROOT / "dist", clone / "dist")

@@ -152,6 +152,13 @@ def a_symbol_that_musl_lacks(wheel):
     wheel.patch(b"\0getcwd\0", b"\0getcwx\0")
 
 
+@breaks("L312", base="musllinux_1_2_x86_64")
+@elf
+def thread_local_memory_of_the_start(elf):
+    flags = elf.dynamic(30) + 8  # DT_FLAGS
+    elf.set(flags, struct.unpack_from("<Q", elf.data, flags)[0] | 0x10, "<Q")
+
+
 @breaks("L308", base="macosx_10_12_x86_64")
 def a_newer_macos_than_the_tag_says(wheel):
     with wheel.library_bytes() as data:

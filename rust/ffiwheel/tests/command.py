@@ -14,6 +14,7 @@ COMMANDS = {
     '${MESON_CROSS_FILE:+--cross-file "$MESON_CROSS_FILE"} && ninja -C "$BUILD_DIR" '
     '&& cp "$BUILD_DIR/$(basename "$OUTPUT")" "$OUTPUT"',
     "zig": "python3 -m ziglang build-lib -dynamic -OReleaseSmall -fstrip "
+    '-install_name "@rpath/$(basename "$OUTPUT")" '
     '${ZIG_TARGET:+-target "$ZIG_TARGET"} -femit-bin="$OUTPUT" --cache-dir "$BUILD_DIR" thing.zig',
     "go": 'go build -buildmode=c-shared -trimpath -ldflags=-s -o "$OUTPUT" . '
     '&& rm -f "$(dirname "$OUTPUT")"/*.h',

@@ -136,8 +136,9 @@ def take_standard_libraries(told, project):
     """Copies the ones that this project has built for targets that the doctor told of."""
     for triple in re.findall(r"library(?:'s source,)? for ([\w-]+)", told):
         cargo = ROOT / "build" / triple / "cargo"
-        if cargo.exists():
-            shutil.copytree(cargo, project.root / "build" / triple / "cargo", symlinks=True)
+        taken = project.root / "build" / triple / "cargo"
+        if cargo.exists() and not taken.exists():
+            shutil.copytree(cargo, taken, symlinks=True)
 
 
 class Adopter:

@@ -371,7 +371,7 @@ class MacOS(Machine):
             self.set_words(place, base + target)
         for section in library.sections:
             if section.type.name in ("MOD_INIT_FUNC_POINTERS", "INIT_FUNC_OFFSETS"):
-                raise Failure(f"initialisers ({text(section.name)}) are not executed here")
+                raise Skip(f"the emulator runs no initialisers ({text(section.name)})")
         sections = {
             section.name: (base + section.virtual_address, section.size)
             for section in library.sections
@@ -441,7 +441,7 @@ def write_file(
 def run_initialisers(machine: Machine, start: int, end: int) -> int:
     """_initterm and _initterm_e call each address, if it is not NULL, in a list."""
     if any(machine.read(start, end - start)):
-        raise Failure("initialisers in C are not executed here")
+        raise Skip("the emulator runs no initialisers in C")
     return 0
 
 

@@ -221,9 +221,8 @@ def add_primitives(machine: Machine, system: Path) -> None:
         source.write_text(PRIMITIVES)
         exports.write_text("LIBRARY bcryptprimitives.dll\nEXPORTS\nProcessPrng\n")
         words = ["-target", f"{machine.zig}-windows-gnu", "-shared", "-nostdlib", "-O1", "-s"]
-        words += ["-o", str(Path(temporary) / "made.dll")]
-        zig = [sys.executable, "-m", "ziglang", "cc", *words, source, exports, "-ladvapi32"]
-        process.run(zig)
+        words += ["-o", str(Path(temporary) / "made.dll"), str(source), str(exports), "-ladvapi32"]
+        process.run([sys.executable, "-m", "ziglang", "cc", *words])
         shutil.copy(Path(temporary) / "made.dll", system / "bcryptprimitives.dll")
 
 

@@ -70,6 +70,8 @@ pub struct Slice {
     pub libc: Option<Libc>,
     /// Whether floats are passed in registers, where ARM says so.
     pub hard_float: Option<bool>,
+    /// Whether it takes thread-local memory that a process has when it starts (DF_STATIC_TLS).
+    pub static_tls: bool,
     /// The newest version of glibc's symbols, or the macOS deployment target.
     pub version: Option<Floor>,
     /// The versions of symbols that it needs: GLIBC_2.17, GCC_3.0.
@@ -96,6 +98,7 @@ impl Slice {
             is_program: false,
             libc: None,
             hard_float: None,
+            static_tls: false,
             version: None,
             symbol_versions: BTreeSet::new(),
             unversioned: BTreeSet::new(),

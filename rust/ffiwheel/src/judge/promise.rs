@@ -142,6 +142,10 @@ fn against(slice: &Slice, platform: &Platform) -> Vec<(&'static Rule, String)> {
         }
         (System::Manylinux, _) => against_glibc(slice, platform, &mut found),
         (System::Macos, _) => against_macos(slice, platform, &mut found),
+        (System::Musllinux, _) if slice.static_tls && !slice.is_program => {
+            let text = "it takes thread-local memory that a process has when it starts";
+            found.push((&rules::L312, text.to_owned()));
+        }
         _ => {}
     }
     let lacking = platform.lacks(slice);

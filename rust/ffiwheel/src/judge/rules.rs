@@ -81,6 +81,7 @@ const ZIP: &str = "https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT";
 const CONFUSION: &str = "https://blog.pypi.org/posts/2025-08-07-wheel-archive-confusion-attacks/";
 const AUDITWHEEL: &str = "https://github.com/pypa/auditwheel";
 const LD_SO: &str = "https://man7.org/linux/man-pages/man8/ld.so.8.html";
+const MUSL_TLS: &str = "https://git.musl-libc.org/cgit/musl/tree/ldso/dynlink.c";
 const DYLD: &str = "https://keith.github.io/xcode-man-pages/dyld.1.html";
 const PE: &str = "https://learn.microsoft.com/windows/win32/debug/pe-format";
 const SIGNING: &str =
@@ -239,6 +240,9 @@ rules! {
     L311 Own: "every symbol that a Linux library needs to load is part of its tag's libc: it has a glibc or gcc version, or musl 1.2.0 has it",
         "nothing shows how new a symbol without a version is: the import fails with `undefined symbol`",
         "look for what brings it (`make lib`, then readelf --dyn-syms): link for the older libc, define it, or let it be weak", LD_SO;
+    L312 Own: "a library for musl takes no thread-local memory of the kind that a process has when it starts",
+        "musl refuses to load it into a process that runs, or the library crashes",
+        "compile with -ftls-model=global-dynamic; Go cannot: leave musl out for it", MUSL_TLS;
 
     D401 All: "a file needs only libraries that every such system has, or that the wheel brings",
         "where it is missing, the import fails",

@@ -139,7 +139,7 @@ fn variables(
     if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
         set("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
     }
-    let flags = link_flags(project, target, backend, folder)?;
+    let flags = link_flags(project, target, backend);
     set("LDFLAGS", flags.clone());
     let (system, machine, arm) = go_target(target);
     set("GOOS", system.to_owned());
@@ -241,25 +241,16 @@ fn full_zig_target(target: &Target) -> String {
 }
 
 /// What the linker is told: by a build system that reads LDFLAGS, or by the files for others.
-fn link_flags(
-    project: &Project,
-    target: &Target,
-    backend: Backend,
-    folder: &Path,
-) -> Result<String> {
+fn link_flags(project: &Project, target: &Target, backend: Backend) -> String {
     let name = target.library_name(&project.module);
-    Ok(match target.system() {
+    // The library of C++, which zig compiles, names the folder where it did so.
+    let strip = if backend == Backend::Cargo { "" } else { "-s " };
+    match target.system() {
         System::Manylinux | System::Musllinux => "-s -Wl,-z,relro,-z,now".to_owned(),
-        System::Macos => format!("-Wl,-install_name,@rpath/{name}"),
+        System::Macos => format!("{strip}-Wl,-install_name,@rpath/{name}"),
         System::Windows if backend == Backend::Cargo => String::new(),
-        // zig would also export functions of its C library.
-        System::Windows => {
-            let names: Vec<String> = declared(project)?.into_iter().collect();
-            let path = folder.join("exports.def");
-            files::write(&path, format!("EXPORTS\n{}\n", names.join("\n")))?;
-            format!("-s {}", path.display())
-        }
-    })
+        System::Windows => "-s".to_owned(),
+    }
 }
 
 /// Writes the programs that build systems call by one word each.
@@ -277,26 +268,40 @@ fn wrappers(project: &Project, target: &Target, folder: &Path) -> Result<PathBuf
     );
     let zig = Path::new(String::from_utf8(output.stdout)?.trim()).join("zig");
     let quoted = |path: &Path| shlex::try_quote(&path.to_string_lossy()).map(|it| it.into_owned());
-    let (zig, root) = (quoted(&zig)?, quoted(&project.root)?);
+    let programs = folder.join("programs");
+    let (zig, root, beside) = (quoted(&zig)?, quoted(&project.root)?, quoted(&programs)?);
     let (full, plain) = (full_zig_target(target), zig_target(&target.triple));
     let pic = if target.system() == System::Windows {
         ""
     } else {
         "-fPIC "
     };
-    let programs = folder.join("programs");
+    // zig would also export functions of its C library.
+    let exports = match target.system() {
+        System::Windows => {
+            let names: Vec<String> = declared(project)?.into_iter().collect();
+            let path = folder.join("exports.def");
+            files::write(&path, format!("EXPORTS\n{}\n", names.join("\n")))?;
+            quoted(&path)?
+        }
+        _ => String::new(),
+    };
     let compiler = |name: &str| {
         format!(
             "#!/bin/sh\n\
-             # zig's compiler for one target. It answers some questions only without a version.\n\
+             # zig's compiler for one target. It answers some questions only without a version,\n\
+             # and leaves a file where it is asked others.\n\
              target={full}\n\
+             exports=\n\
              for word in \"$@\"; do\n    \
                  case $word in\n        \
-                     -E|-M|-MM|-v|-dM|-print-*|--print-*|-dump*|--version) target={plain} ;;\n    \
+                     -E|-M|-MM|-v|-dM) target={plain} ;;\n        \
+                     -print-*|--print-*|-dump*|--version|'-###') target={plain}; cd {beside} ;;\n        \
+                     -shared) exports={exports} ;;\n    \
                  esac\n\
              done\n\
              exec {zig} {name} -target $target {pic}-fno-sanitize=undefined \\\n    \
-                 -g0 -ffile-prefix-map={root}/= \"$@\"\n"
+                 -g0 -ffile-prefix-map={root}/= \"$@\" ${{exports:+\"$exports\"}}\n"
         )
     };
     let other = |name: &str| format!("#!/bin/sh\nexec {zig} {name} \"$@\"\n");

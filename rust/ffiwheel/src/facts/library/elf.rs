@@ -4,9 +4,9 @@
 use anyhow::{ensure, Context, Result};
 use goblin::container::Ctx;
 use goblin::elf::dynamic::{
-    Dynamic, DF_1_NOW, DF_1_PIE, DF_BIND_NOW, DF_TEXTREL, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1,
-    DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB, DT_SYMTAB,
-    DT_TEXTREL, DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
+    Dynamic, DF_1_NOW, DF_1_PIE, DF_BIND_NOW, DF_STATIC_TLS, DF_TEXTREL, DT_BIND_NOW, DT_FLAGS,
+    DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRTAB,
+    DT_SYMTAB, DT_TEXTREL, DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
 };
 use goblin::elf::header::{
     Header, EI_CLASS, EI_DATA, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, EM_386,
@@ -202,6 +202,7 @@ fn add_flags(slice: &mut Slice, section: &Section) {
     let has = |tag| section.value(tag).is_some();
     let flags = section.value(DT_FLAGS).unwrap_or(0);
     let flags_1 = section.value(DT_FLAGS_1).unwrap_or(0);
+    slice.static_tls = flags & DF_STATIC_TLS != 0;
     slice.is_program |= flags_1 & DF_1_PIE != 0;
     let now = has(DT_BIND_NOW) || flags & DF_BIND_NOW != 0 || flags_1 & DF_1_NOW != 0;
     if has(DT_JMPREL) && !now {
