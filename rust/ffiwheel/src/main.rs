@@ -150,7 +150,7 @@ fn serve(verb: &Served) -> Result<()> {
 
 /// The other verbs have never run on Windows, and are refused until they have.
 fn ensure_runs_on_windows(verb: &Served) -> Result<()> {
-    // tests/test_windows.py runs these, and CI smoke, on machines with Windows.
+    // tests/test_windows.py runs these under wine; CI runs smoke, which needs venv, on Windows.
     let runs = matches!(
         verb,
         Served::Audit(_)

@@ -78,7 +78,7 @@ def commit(project):
     if not (project.root / ".git").exists():
         git(project, "init", "--quiet")
         # A link to the tools, which .gitignore, meaning a folder, does not name.
-        (project.root / ".git/info/exclude").write_text(".venv\n")
+        (project.root / ".git/info/exclude").write_text(".venv\n.roots\n")
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "all")
 

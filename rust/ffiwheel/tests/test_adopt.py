@@ -18,7 +18,9 @@ from support import (
     clean_environment,
     git,
     named_interpreter,
+    needs_standard_libraries,
     run,
+    take_standard_libraries,
 )
 
 
@@ -121,6 +123,29 @@ def test_without_git_the_project_has_no_commit(author, tmp_path):
     assert "made fast-tool, without a commit: git is not installed" in text
     assert not (author.folder / "fast-tool/.git").exists()
     run(CARGO, "metadata", "--locked", "--format-version=1", cwd=author.folder / "fast-tool/rust")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["gate", "c-abi", "command", "program"])
+def test_each_kind_is_built_for_other_platforms_and_rehearsed(author, kind):
+    author("new", "fast-thing", "--kind", kind)  # which installs the tools
+    project = Tree(author.folder / "fast-thing", "fast_thing")
+    if not (project.root / ".venv").exists():
+        author.take_tools(project)
+    (ROOT / ".roots").mkdir(exist_ok=True)
+    (project.root / ".roots").symlink_to(ROOT / ".roots")
+    (project.root / ".git/info/exclude").write_text(".venv\n.roots\n")
+    targets = ["manylinux_x86_64", "manylinux_aarch64", "macosx_arm64", "win_amd64"]
+    if kind == "program":
+        targets[:2] = ["linux_x86_64", "linux_aarch64"]
+    told = author("doctor", *targets, cwd=project.root)
+    needs_standard_libraries(told)
+    take_standard_libraries(told, project)
+    author.make(project, "wheels", "sdist", f"TARGETS={' '.join(targets)}")
+    text = author.make(project, "audit", "smoke")
+    assert text.count("ok dist/") == len(targets) + 1
+    author.make(project, "rehearse")
+    assert git(project, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize(

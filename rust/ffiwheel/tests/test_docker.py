@@ -23,7 +23,6 @@ from support import (
     ROOT,
     Project,
     clean_environment,
-    commit,
     ffiwheel,
     found_interpreters,
     link_tools,
@@ -425,9 +424,11 @@ def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
 def test_another_command_is_run_in_an_image(stand_in, engine, tmp_path):
     """By the image's compiler, and in cibuildwheel by zig's."""
     project = command.make(tmp_path / "project")
+    compiler = '${CC:-cc} -shared -fPIC -O2 -Iinclude $LDFLAGS -o "$OUTPUT" thing.c'
+    # The stand-in has no make.
+    project.edit(project.python / "setup.cfg", command.COMMANDS["c"], compiler)
     link_tools(project)
     with_own_images(project.root, stand_in)
-    commit(project)
     check_both_backends([*FFIWHEEL, "--"], project.root, dict(engine, CIBW_BUILD="cp313-*"))
 
 

@@ -13,6 +13,7 @@ import pytest
 import command
 import roots
 from support import (
+    CARGO,
     ROOT,
     Environment,
     clean_environment,
@@ -102,7 +103,7 @@ def sqlite(project):
     def make(folder):
         (folder / "Cargo.toml").write_text(SQLITE)
         (folder / "lib.rs").touch()
-        run("cargo", "vendor", "--quiet", cwd=folder)
+        run(CARGO, "vendor", "--quiet", cwd=folder)
         for name in ("sqlite3.c", "sqlite3.h"):
             shutil.copy(folder / "vendor/libsqlite3-sys/sqlite3" / name, folder)
         shutil.rmtree(folder / "vendor")
