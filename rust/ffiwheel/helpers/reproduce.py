@@ -22,6 +22,8 @@ import process
 import project
 from project import COMMAND, ROOT
 
+# Where the other clone is. make cannot build where a path has a space; cargo can.
+FOLDER, CLONE = ("reproduce-", "another-clone") if COMMAND else ("reproduce ", "another clone")
 LONG_AGO = 1_000_000_000  # seconds since 1970
 
 
@@ -134,10 +136,8 @@ def main() -> None:
     changed = project.git("status", "--porcelain", "--untracked-files=normal")
     if changed:
         sys.exit(f"error: a clone has what is committed. Commit these, or stash them:\n{changed}")
-    # make cannot build where a path has a space; cargo can.
-    space = "-" if COMMAND else " "
-    with tempfile.TemporaryDirectory(prefix=f"reproduce{space}") as folder:
-        clone = Path(folder, f"another{space}clone")
+    with tempfile.TemporaryDirectory(prefix=FOLDER) as folder:
+        clone = Path(folder, CLONE)
         build_elsewhere(clone, options.targets, options.backend)
         print(f"two clones of {project.git('rev-parse', '--short', 'HEAD')}:")
         differ = compare(ROOT / "dist", clone / "dist")

@@ -74,8 +74,8 @@ def main() -> None:
     if not options.version or not project.git("tag", "--list", tag):
         sys.exit(f"error: there is no tag {tag}: give a VERSION, or `git fetch --tags`")
     repository = options.repository
-    with tempfile.TemporaryDirectory(prefix="reproduce ") as folder:
-        clone, dist = Path(folder, "another clone"), Path(folder, repository.replace("/", "_"))
+    with tempfile.TemporaryDirectory(prefix=reproduce.FOLDER) as folder:
+        clone, dist = Path(folder, reproduce.CLONE), Path(folder, repository.replace("/", "_"))
         dist.mkdir()
         download(options.version, repository, dist)
         check_compiler(dist)
