@@ -24,10 +24,10 @@ import venv
 import zipfile
 from pathlib import Path
 
+import page
+
 ROOT = Path(__file__).resolve().parents[1]
 FILES = Path(__file__).resolve().with_suffix("")
-PAGE = ROOT / "docs/comparison.md"
-BEGIN, END = "<!-- `make test-adopt` writes this -->\n", "<!-- end of what it writes -->\n"
 PYTHON = platform.python_version()
 CPYTHONS = ["2.7", *(f"3.{minor}" for minor in range(6, 15))]
 PYTHONS = [*((version, "cp", version) for version in CPYTHONS), ("PyPy", "pp", "3.11")]
@@ -230,19 +230,17 @@ def tool_wheel():
 
 
 def main():
-    head, rest = PAGE.read_text().split(BEGIN)
     tools = json.loads((FILES / "tools.json").read_bytes())
     with tempfile.TemporaryDirectory(prefix="adoption-") as folder:
         links, load = tool_wheel(), os.getloadavg()[0]
         columns, notes = zip(*(measure(it, Path(folder), links) for it in tools), strict=True)
-    rows = [["", *(tool["title"] for tool in tools)], ["---"] * (len(tools) + 1)]
+    rows = [["", *(tool["title"] for tool in tools)]]
     rows += [[name, *(str(it.get(name, "")) for it in columns)] for name in columns[0]]
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("|  |", "| |")
     rust = subprocess.check_output(["rustc", "--version"], text=True).split()[1]
     machine = f"{platform.machine()} Linux with {os.cpu_count()} cores and a load of {load:.0f}"
     text = f"{datetime.date.today()}, on {machine}, Rust {rust}, Python {PYTHON}.\n"
     notes = "".join(f"- {note}\n" for note in sum(notes, []))
-    PAGE.write_text(f"{head}{BEGIN}\n{text}\n{table}\n{notes}\n{END}{rest.split(END)[1]}")
+    page.write("comparison.md", "test-adopt", f"{text}\n{page.table(rows)}\n{notes}")
 
 
 if __name__ == "__main__":

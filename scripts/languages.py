@@ -7,12 +7,10 @@ RESULTS are what pytest wrote of these tests, as JUnit's XML. Later files come b
 
 import ast
 import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs/commands.md"
-BEGIN, END = "<!-- `make test-commands` writes this -->\n", "<!-- end of what it writes -->\n"
+import page
+
 TITLES = {
     "c": "C, make",
     "cpp": "C++, CMake",
@@ -37,13 +35,11 @@ def results(paths: list[str]) -> dict[str, dict[str, str]]:
 def main() -> None:
     found = results(sys.argv[1:])
     targets = list(dict.fromkeys(target for row in found.values() for target in row))
-    rows = [["", *(f"`{target}`" for target in targets)], ["---"] * (len(targets) + 1)]
+    rows = [["", *(f"`{target}`" for target in targets)]]
     for case, title in TITLES.items():
         row = found.get(case, {})
-        rows.append([title, *(row.get(target, "failed") for target in targets)])
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("|  |", "| |")
-    head, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
+        rows.append([title, *(row.get(target, "not run") for target in targets)])
+    page.write("commands.md", "test-commands", page.table(rows))
 
 
 if __name__ == "__main__":
