@@ -243,13 +243,13 @@ fn full_zig_target(target: &Target) -> String {
 /// What the linker is told: by a build system that reads LDFLAGS, or by the files for others.
 fn link_flags(project: &Project, target: &Target, backend: Backend) -> String {
     let name = target.library_name(&project.module);
-    // The library of C++, which zig compiles, names the folder where it did so.
-    let strip = if backend == Backend::Cargo { "" } else { "-s " };
-    match target.system() {
-        System::Manylinux | System::Musllinux => "-s -Wl,-z,relro,-z,now".to_owned(),
-        System::Macos => format!("{strip}-Wl,-install_name,@rpath/{name}"),
-        System::Windows if backend == Backend::Cargo => String::new(),
-        System::Windows => "-s".to_owned(),
+    match (target.system(), backend) {
+        (System::Manylinux | System::Musllinux, _) => "-s -Wl,-z,relro,-z,now".to_owned(),
+        (System::Macos, Backend::Cargo) => format!("-Wl,-install_name,@rpath/{name}"),
+        // The library of C++, which zig compiles, names the folder where it did so.
+        (System::Macos, _) => format!("-s -Wl,-install_name,@rpath/{name}"),
+        (System::Windows, Backend::Cargo) => String::new(),
+        (System::Windows, _) => "-s".to_owned(),
     }
 }
 
