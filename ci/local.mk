@@ -83,7 +83,7 @@ test-adopt: .venv/installed ## Run the tests of an author's first steps, and wri
 
 .PHONY: test-commands
 test-commands: .venv/installed ## Build libraries in several languages for several platforms, and write the table in docs/commands.md (needs Go)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --junitxml build/languages.xml rust/ffiwheel/tests/test_languages.py
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --junitxml build/languages.xml rust/ffiwheel/tests/test_languages.py
 	$(BIN)/python scripts/languages.py build/languages.xml
 
 .PHONY: benchmark

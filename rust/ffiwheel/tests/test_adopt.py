@@ -17,8 +17,8 @@ from support import (
     Tree,
     clean_environment,
     git,
+    link_roots,
     named_interpreter,
-    needs_standard_libraries,
     run,
     take_standard_libraries,
 )
@@ -132,15 +132,12 @@ def test_each_kind_is_built_for_other_platforms_and_rehearsed(author, kind):
     project = Tree(author.folder / "fast-thing", "fast_thing")
     if not (project.root / ".venv").exists():
         author.take_tools(project)
-    (ROOT / ".roots").mkdir(exist_ok=True)
-    (project.root / ".roots").symlink_to(ROOT / ".roots")
+    link_roots(project)
     (project.root / ".git/info/exclude").write_text(".venv\n.roots\n")
     targets = ["manylinux_x86_64", "manylinux_aarch64", "macosx_arm64", "win_amd64"]
     if kind == "program":
         targets[:2] = ["linux_x86_64", "linux_aarch64"]
-    told = author("doctor", *targets, cwd=project.root)
-    needs_standard_libraries(told)
-    take_standard_libraries(told, project)
+    take_standard_libraries(author("doctor", *targets, cwd=project.root), project)
     author.make(project, "wheels", "sdist", f"TARGETS={' '.join(targets)}")
     text = author.make(project, "audit", "smoke")
     assert text.count("ok dist/") == len(targets) + 1

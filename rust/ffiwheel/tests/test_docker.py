@@ -25,6 +25,7 @@ from support import (
     clean_environment,
     ffiwheel,
     found_interpreters,
+    link_roots,
     link_tools,
     run,
 )
@@ -35,7 +36,6 @@ pytestmark = pytest.mark.docker
 STAND_IN = "local/stand-in"
 IMAGE = "localhost/manylinux2014_x86_64"
 CROSS_IMAGE = "localhost/cross-aarch64-unknown-linux-gnu"
-ROOTS = ROOT / ".roots"  # what takes long to make, and `make distclean` removes
 
 
 # ---- The engine -------------------------------------------------------------------------
@@ -189,9 +189,7 @@ def compared_with_zig(wheel, zig):
 
 def judged_and_run(project, builder, environment, record_property):
     """The pipeline has judged the wheel of dist/ as a tag promises it; here it is run."""
-    ROOTS.mkdir(exist_ok=True)
-    if not (project.root / ".roots").exists():
-        (project.root / ".roots").symlink_to(ROOTS)
+    link_roots(project)
     wheel = only_wheel(project)
     ffiwheel(project, "audit", env=environment)
     text = ffiwheel(project, "smoke", "--json", env=environment, timeout=900)

@@ -13,8 +13,8 @@ from support import (
     Tree,
     commit,
     git,
+    link_roots,
     named_interpreter,
-    needs_standard_libraries,
     run,
     take_standard_libraries,
 )
@@ -143,11 +143,8 @@ PLATFORMS = {
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_other_platforms_are_built_and_run(platform, author, project):
-    told = author("doctor", platform, cwd=project.root)
-    needs_standard_libraries(told)
-    take_standard_libraries(told, project)
-    if (ROOT / ".roots").exists() and not (project.root / ".roots").exists():
-        (project.root / ".roots").symlink_to(ROOT / ".roots")  # unpacked once
+    take_standard_libraries(author("doctor", platform, cwd=project.root), project)
+    link_roots(project)
     author("wheels", platform, cwd=project.root, timeout=1800)
     text = author("smoke", platform, cwd=project.root, timeout=1800)
     assert re.search(rf"^{platform} +{PLATFORMS[platform]} ", text, re.M)

@@ -19,6 +19,7 @@ from support import (
     clean_environment,
     commit,
     ffiwheel,
+    link_roots,
     link_tools,
     named_interpreter,
     run,
@@ -132,7 +133,7 @@ def project_of(tmp_path_factory):
         )
         if case == "sqlite":
             sqlite(project)
-        (project.root / ".roots").symlink_to(roots.ROOTS)
+        link_roots(project)
         commit(project)
         environment = clean_environment()
         link_tools(project)
@@ -149,18 +150,13 @@ def project_of(tmp_path_factory):
         commit(project)
         return project
 
-    roots.ROOTS.mkdir(exist_ok=True)
     return made
 
 
-def marks(case, target=None):
-    """One worker has all tests of a language, whose project it makes once."""
-    few = (case, target) in FEW
-    return [pytest.mark.xdist_group(case), pytest.mark.slow if few else pytest.mark.long]
-
-
 PAIRS = [
-    pytest.param(case, target, marks=marks(case, target), id=f"{case}-{target}")
+    pytest.param(
+        case, target, marks=pytest.mark.slow if (case, target) in FEW else pytest.mark.long
+    )
     for case in CASES
     for target in TARGETS
 ]
@@ -184,7 +180,8 @@ def test_a_wheel(case, target, project_of, record_property):
     record_property("language", [case, target, row["level"]])
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, marks=marks(case)) for case in CASES])
+@pytest.mark.long
+@pytest.mark.parametrize("case", CASES)
 def test_the_other_verbs(case, project_of, request, tmp_path):
     project = project_of(case)
     environment = project.environment
@@ -204,7 +201,6 @@ def test_the_other_verbs(case, project_of, request, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("sqlite")
 def test_the_settings_of_sqlite_are_few(project_of):
     """And Python gets nearly all of its functions."""
     project = project_of("sqlite")

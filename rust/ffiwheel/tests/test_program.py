@@ -21,6 +21,7 @@ from support import (
     clean_environment,
     commit,
     ffiwheel,
+    link_roots,
     link_tools,
     long,
     named_interpreter,
@@ -371,8 +372,7 @@ def test_wheels_for_every_kind_of_platform_are_run(tmp_path):
     project = program.make(tmp_path / "project")
     link_tools(project)
     commit(project)
-    (ROOT / ".roots").mkdir(exist_ok=True)
-    (project.root / ".roots").symlink_to(ROOT / ".roots")
+    link_roots(project)
     targets = ["linux_x86_64", "manylinux_aarch64", "macosx_arm64", "win_amd64"]
     ffiwheel(project, "wheels", *targets, timeout=3000)
     assert (project.root / "dist" / WHEEL).exists()

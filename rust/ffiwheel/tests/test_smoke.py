@@ -20,6 +20,7 @@ from support import (
     ROOT,
     clean_environment,
     ffiwheel,
+    link_roots,
     named_interpreter,
     run,
 )
@@ -342,7 +343,7 @@ def test_debians_packages_where_another_distribution_runs(tmp_path, monkeypatch)
 def test_a_foreign_wheel_runs(project, target):
     (project.root / "dist").mkdir()
     shutil.copy(find_wheel(target), project.root / "dist")
-    share_roots(project)
+    link_roots(project)
     text = ffiwheel(project, "smoke", "--json", timeout=1800)
     (row,) = json.loads(text[text.index("[\n") : text.rindex("]") + 1])
     if row["level"] == "static only":
@@ -353,10 +354,5 @@ def test_a_foreign_wheel_runs(project, target):
 @pytest.mark.parametrize("breakage", BREAKAGES)
 @pytest.mark.parametrize("target", FOREIGN)
 def test_a_broken_foreign_wheel_fails(project, target, breakage):
-    share_roots(project)
+    link_roots(project)
     check_broken(project, target, breakage)
-
-
-def share_roots(project):
-    roots.ROOTS.mkdir(exist_ok=True)
-    (project.root / ".roots").symlink_to(roots.ROOTS)

@@ -23,7 +23,6 @@ from support import (
     ROOT,
     clean_environment,
     ffiwheel,
-    link_tools,
     renamed,
     run,
     take_standard_libraries,
@@ -342,23 +341,10 @@ def test_an_image_gets_the_rust_of_its_machine(tmp_path, machine, bits, libc, ho
 
 def prepared(project, *targets):
     """The environment in which a project is built for some targets, with the standard libraries
-    that this one has built; skips where the toolchain can build none."""
+    that this one has built."""
     environment = clean_environment(**CLOSED)
     del environment["CARGO_PROFILE_RELEASE_LTO"]  # it would need standard libraries of its own
-    link_tools(project)
-    answer = subprocess.run(
-        [ROOT / "rust/ffiwheel/target/debug/ffiwheel", "doctor", *targets],
-        cwd=project.root,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    if answer.returncode or "rustup, for" in answer.stdout:
-        pytest.skip(
-            f"this machine's Rust has no standard library for {' '.join(targets)}, nor "
-            "its source; scripts/toolchain-debian.sh brings it"
-        )
-    take_standard_libraries(answer.stdout, project)
+    take_standard_libraries(ffiwheel(project, "doctor", *targets, env=environment), project)
     return environment
 
 

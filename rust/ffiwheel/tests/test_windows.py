@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
+from runners.protocol import NOTHING_RAN
 from support import HELPERS, ROOT, Tree, clean_environment, ffiwheel, named_interpreter, run
 from test_targets import prepared
+from wine_batch import VERSION
 
 pytestmark = pytest.mark.long  # compiles the tool for release
 
-# Each step prints its number. What must fail ends the batch if it does not.
+# Each step prints its name. What must fail ends the batch if it does not.
 BATCH = r"""
 @echo off
 set PATH=%CD%\python;%CD%\python\Scripts;%PATH%
@@ -85,7 +87,7 @@ def links(tmp_path_factory):
 
 
 def test_what_runs_on_windows(links, project, wheel, sdist, request, tmp_path):
-    python = named_interpreter(request.config, "3.11").path
+    python = named_interpreter(request.config, VERSION).path
     code = "import sysconfig; print(sysconfig.get_path('stdlib'))"
     stdlib = run(python, "-c", code, cwd=tmp_path).strip()
     folder = tmp_path / "windows"
@@ -107,7 +109,7 @@ def test_what_runs_on_windows(links, project, wheel, sdist, request, tmp_path):
         text=True,
         timeout=1200,
     )
-    if done.returncode == 77:
+    if done.returncode == NOTHING_RAN:
         pytest.skip(done.stdout)
     assert done.returncode == 0, done.stdout
     said = {}

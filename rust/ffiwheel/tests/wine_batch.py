@@ -17,6 +17,7 @@ from pathlib import Path
 import roots
 from process import Failure
 from runners import wine
+from runners.protocol import NOTHING_RAN
 
 VERSION = "3.11"
 
@@ -49,4 +50,4 @@ if __name__ == "__main__":
         sys.exit(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
     except roots.Skip as skip:
         print(skip)
-        sys.exit(77)
+        sys.exit(NOTHING_RAN)
