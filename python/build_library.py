@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 45986ec3e3c2f5f5: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 52c639172f692885: `ffiwheel update` replaces this file; use settings
 """Finds the library that the Python package loads, or builds it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one, or
@@ -34,6 +34,7 @@ from sources import (
     IN_CHECKOUT,
     KIND,
     LIB,
+    LIBRARIES,
     PACKAGE,
     PROGRAM,
     ROOT,
@@ -266,6 +267,7 @@ class build_library(Command):
         ("sources=", None, "the folder that the command runs in, relative to the project's"),
         ("header=", None, "the C header, in the sources [default: cargo's crate has a gate]"),
         ("prefix=", None, "what the names of C symbols begin with [default: the package's]"),
+        ("libraries=", None, "names of what the command builds beside the package's library"),
         ("library=", None, "use this library instead of building one"),
         ("sbom=", None, "a software bill of materials to pack (PEP 770)"),
         ("inplace", "i", "leave the library in " + LIB),
@@ -275,7 +277,7 @@ class build_library(Command):
     def initialize_options(self):
         # sources.py and the pipeline read these.
         self.crate = self.features = self.exclude = self.kind = self.kit = self.program = None
-        self.command = self.sources = self.header = self.prefix = None
+        self.command = self.sources = self.header = self.prefix = self.libraries = None
         self.library = self.sbom = self.inplace = None
 
     def finalize_options(self):
@@ -300,13 +302,29 @@ class build_library(Command):
         elif not self.path:
             stale = self.stale(ready)
             self.path = self.build(stale, ready) if stale or self.checked(ready) else ready
-        self.platform = self.read(self.path)
-        if not self.wanted.runs(self.platform):
-            fail("%s is for %s, not for %s" % (self.path, self.platform, self.wanted))
+        self.platform = None
+        for path in self.all(self.path):
+            found = self.read(path)
+            if not self.wanted.runs(found):
+                fail("%s is for %s, not for %s" % (path, found, self.wanted))
+            self.platform = self.platform or found
+            if found[:2] != self.platform[:2]:
+                fail("%s is for %s, but %s for %s" % (path, found, self.path, self.platform))
+            if found.version:  # The tag is right for all.
+                newest = max(found.version, self.platform.version)
+                self.platform = self.platform._replace(version=newest)
         if PROGRAM:
             self.file_name = PROGRAM + (".exe" if self.platform.system == "windows" else "")
         else:
             self.check_abi(ready)
+
+    def all(self, path):
+        """The path of the package's library, and those of LIBRARIES, which are beside it."""
+        names = [platform_tag.library_name(self.wanted.system, name) for name in LIBRARIES]
+        return [path] + [os.path.join(os.path.dirname(path), name) for name in names]
+
+    def digest_of_all(self, path):
+        return " ".join(map(sha256, self.all(path)))
 
     def check_abi(self, ready):
         # An old pip leaves the header behind.
@@ -345,13 +363,14 @@ class build_library(Command):
 
     def stale(self, ready):
         """Why the library at `ready` cannot be used; None if it can."""
-        if not os.path.lexists(ready):
-            names = os.listdir(LIB) if os.path.isdir(LIB) else []
-            others = [name for name in names if name.endswith((".so", ".dylib", ".dll"))]
-            return "%s is missing%s" % (ready, "; there is " + others[0] if others else "")
-        found = self.read(ready)
-        if not self.wanted.runs(found):
-            return "%s is for %s, not for %s" % (ready, found, self.wanted)
+        for path in self.all(ready):
+            if not os.path.lexists(path):
+                names = os.listdir(LIB) if os.path.isdir(LIB) else []
+                others = [name for name in names if name.endswith((".so", ".dylib", ".dll"))]
+                return "%s is missing%s" % (path, "; there is " + others[0] if others else "")
+            found = self.read(path)
+            if not self.wanted.runs(found):
+                return "%s is for %s, not for %s" % (path, found, self.wanted)
         stamp = read_stamp(ready)
         if stamp.get("unfinished"):
             return (
@@ -362,7 +381,7 @@ class build_library(Command):
                 )
             )
         # Without a stamp, the library was put there by hand: its bytes decide.
-        stamped = stamp.get("library") == sha256(ready)
+        stamped = stamp.get("library") == self.digest_of_all(ready)
         if stamped and self.digest:
             if stamp.get("sources") != self.digest:
                 return "%s was built from other sources than %s" % (ready, CRATE)
@@ -495,11 +514,18 @@ class build_library(Command):
         os.makedirs(output)
         output = os.path.join(output, platform_tag.library_name(self.wanted.system, PACKAGE))
         # docs/commands.md has a table of these; `make wheels` hands more.
-        environment = dict(os.environ, BUILD_DIR=folder, OUTPUT=output, TARGET=target)
+        environment = dict(os.environ, BUILD_DIR=folder, TARGET=target)
         environment.setdefault("JOBS", str(multiprocessing.cpu_count()))
-        if self.wanted.system == "macos":
-            name = "-Wl,-install_name,@rpath/" + os.path.basename(output)
-            environment["LDFLAGS"] = (environment.get("LDFLAGS", "") + " " + name).strip()
+        flags = environment.get("LDFLAGS", "")
+        outputs = self.all(output)
+        for name, path in zip([""] + LIBRARIES, outputs):
+            ending = "_" + name.upper() if name else ""
+            environment["OUTPUT" + ending] = path
+            if self.wanted.system == "macos":
+                words = flags, "-Wl,-install_name,@rpath/" + os.path.basename(path)
+                environment["LDFLAGS" + ending] = " ".join(words).strip()
+            elif name:
+                environment["LDFLAGS" + ending] = flags
         print("%s; building it in %s: %s" % (stale, CRATE, COMMAND))
         sys.stdout.flush()
         status = subprocess.call(COMMAND, shell=True, cwd=CRATE, env=environment)
@@ -509,11 +535,13 @@ class build_library(Command):
                 "the command is %s, in %s" % (COMMAND, os.path.abspath(CRATE)),
                 wheel_remedy(self.wanted),
             )
-        if not os.path.isfile(output):
-            fail(
-                "the build command left no library at $OUTPUT, %s" % output,
-                "write the library there: the command is %s" % COMMAND,
-            )
+        for name, path in zip([""] + LIBRARIES, outputs):
+            if not os.path.isfile(path):
+                variable = "$OUTPUT" + ("_" + name.upper() if name else "")
+                fail(
+                    "the build command left no library at %s, %s" % (variable, path),
+                    "write the library there: the command is %s" % COMMAND,
+                )
         if IN_CHECKOUT and sources_digest() != self.digest:
             fail(
                 "the build command has changed its sources, %s" % CRATE,
@@ -549,7 +577,7 @@ class build_library(Command):
     def place(self, ready):
         """Puts the library into LIB, with its stamp. A kill in between leaves a stamp
         that says so."""
-        stamp = {"library": sha256(self.path), "sources": self.digest}
+        stamp = {"library": self.digest_of_all(self.path), "sources": self.digest}
         if self.digest and COMMAND:
             stamp.update(command=COMMAND, place=self.place_here(), environment=environment([]))
         elif self.digest:
@@ -567,7 +595,8 @@ class build_library(Command):
             if not os.path.isdir(LIB):
                 os.makedirs(LIB)
             write_stamp(ready, unfinished=True)
-            copy(self.path, ready, 0o755)
+            for path, made in zip(self.all(self.path), self.all(ready)):
+                copy(path, made, 0o755)
             write_stamp(ready, **stamp)
         except (IOError, OSError) as error:
             fail("cannot put the library into %s: %s" % (LIB, error))

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 f89a4ef6b71ef453: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 ad084287ee543c7e: `ffiwheel update` replaces this file; use settings
 """Packs the compiled library, or the program, with its Python package: the commands of setuptools.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -34,6 +34,7 @@ from sources import (
     IN_CHECKOUT,
     KIND,
     LIB,
+    LIBRARIES,
     MARKER,
     NAME,
     PACKAGE,
@@ -209,9 +210,10 @@ def time_of_commit():
 def refuse_what_is_not_packed(distribution):
     """Reports what would silently be left out of an sdist or a wheel."""
     for name in sorted(files_below(LIB)) if KIND == "library" else ():
-        if name != "README.md" and not re.match(r"(lib)?%s\." % PACKAGE, name):
+        stems = "|".join([PACKAGE] + LIBRARIES)
+        if name != "README.md" and not re.match(r"(lib)?(%s)\." % stems, name):
             fail(
-                "%s/%s is not packed: a wheel holds one library, and nothing else of that folder"
+                "%s/%s is not packed: a wheel holds what is built, and nothing else of that folder"
                 % (LIB, name),
                 "remove it, or put data into another folder of %s" % PACKAGE,
                 "to ship a library that yours needs, link against it: `make wheels` packs it, "
@@ -254,11 +256,14 @@ class BuildPy(build_py):
                     copy(path, made)
         if PROGRAM:
             return
-        name = platform_tag.library_name(library.platform.system, PACKAGE)
-        made = os.path.join(built, "lib", name)
-        if not getattr(self, "editable_mode", False):
-            copy(library.path, made, 0o755)
-        self.mapping[made] = os.path.join(LIB, name)
+        # The first is the package's own, whatever it is called where it was built.
+        names = [platform_tag.library_name(library.platform.system, PACKAGE)]
+        names += map(os.path.basename, library.all(library.path)[1:])
+        for name, path in zip(names, library.all(library.path)):
+            made = os.path.join(built, "lib", name)
+            if not getattr(self, "editable_mode", False):
+                copy(path, made, 0o755)
+            self.mapping[made] = os.path.join(LIB, name)
 
     def get_outputs(self, *args, **kwargs):
         return sorted(self.mapping)

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 c24ff81a73dbf65c: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 c8bf7d80d78d2092: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -98,6 +98,8 @@ def setting(option):
 
 # What builds the library in cargo's place, and the header of one that the gate does not export.
 COMMAND, HEADER = setting("command"), setting("header")
+# What else the command builds: libraries that are loaded before the package's own.
+LIBRARIES = listed("build_library", "libraries")
 
 
 def check_settings():
@@ -107,7 +109,7 @@ def check_settings():
             "setup.cfg sets `output`: a command writes the library to the path in $OUTPUT",
             "remove `output`, and write `command = make OUT=$OUTPUT`, say",
         )
-    needed = {"command": ("sources", "header"), "sources": ("command",)}
+    needed = {"command": ("sources", "header"), "sources": ("command",), "libraries": ("command",)}
     for option in sorted(needed):
         for other in needed[option]:
             if setting(option) and not setting(other):
@@ -123,6 +125,15 @@ def check_settings():
             "setup.cfg sets a `command` with a %, which setuptools would replace",
             "put the command into a script in `sources`, and name that",
         )
+    for name in LIBRARIES:
+        others = [it.lower() for it in [PACKAGE] + LIBRARIES]
+        if not re.match("[A-Za-z0-9_]+$", name) or others.count(name.lower()) > 1:
+            fail(
+                "setup.cfg names %s under `libraries`, which is %s"
+                % (name, "there twice" if name.isalnum() else "not a name"),
+                "write names of letters, digits and underscores, without lib and .so; the package's "
+                "own library, %s, is not named there" % PACKAGE,
+            )
     if KIND == "program" and (COMMAND or HEADER):
         fail("setup.cfg sets `%s`, which is for a library" % ("command" if COMMAND else "header"))
 

@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 bc9e77a53332cd6e: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 c3c6762fe8501b8b: `ffiwheel update` replaces this file; use settings
 """Finds, checks and loads the library beside it: any with a C ABI."""
 
 import os
@@ -11,18 +11,16 @@ from ._ffi import ABI, DISTRIBUTION, PREFIX, ffi
 
 # What the header declares and the library does not have on every platform.
 PARTLY = getattr(_ffi, "PARTLY", "").split()
+# The libraries that are loaded before the package's own, which may need them.
+LIBRARIES = getattr(_ffi, "LIBRARIES", "").split()
 # The package's name, and the library's stem. Every importer sets __name__, those of frozen
 # programs and archives too; a copy inside another package has its own name all the same.
 PACKAGE = __name__.split(".")[-2]
-NAMES = {"win32": "%s.dll", "darwin": "lib%s.dylib"}
-PATH = os.path.join(
-    os.path.dirname(os.path.abspath(__file__)),
-    "lib",
-    NAMES.get(sys.platform, "lib%s.so") % PACKAGE,
-)
+FILE = {"win32": "%s.dll", "darwin": "lib%s.dylib"}.get(sys.platform, "lib%s.so")
+PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib", FILE % PACKAGE)
 TEXT = type(b"".decode("ascii"))  # Python 2: unicode
 # The only way to load another library than the package's: an absolute path. Python's -E and
-# -I ignore it. The library must have the same ABI.
+# -I ignore it. The library must have the same ABI. LIBRARIES are beside it.
 VARIABLE = PACKAGE.upper() + "_LIBRARY"
 REMEDY = (
     "In a source checkout run `make dev`; otherwise "
@@ -165,31 +163,39 @@ def _open(path):
     return lib
 
 
-class _Partly(object):
-    """A library that may lack some of what its header declares: that is an AttributeError."""
+class _Libraries(object):
+    """Several libraries as one, or one that may lack some of what its header declares: that is an
+    AttributeError."""
 
-    def __init__(self, lib):
-        self.__dict__["_lib"] = lib
+    def __init__(self, libs):
+        self.__dict__["_libs"] = libs
+
+    def _with(self, name):
+        """The library that has a name, and the name's value."""
+        for lib in self._libs:
+            try:
+                return lib, getattr(lib, name)
+            except (AttributeError, ffi.error):
+                pass
+        raise AttributeError("the library has no %s on this platform" % name)
 
     def __getattr__(self, name):
-        try:
-            value = getattr(self._lib, name)
-        except ffi.error:
-            raise AttributeError("the library has no %s on this platform" % name)
+        _, value = self._with(name)
         if callable(value):
             self.__dict__[name] = value  # Found once. A variable is read each time.
         return value
 
     def __setattr__(self, name, value):
-        setattr(self._lib, name, value)
+        setattr(self._with(name)[0], name, value)
 
     def __dir__(self):
-        return dir(self._lib)
+        return dir(self._libs[0])  # of each, what the header declares
 
 
-def _resolved(lib, path, remedy):
-    """The library, if it has every function that its header declares. One that is not Rust's
-    may have nothing else to be known by."""
+def _resolved(libs, path, remedy):
+    """The libraries, if they have every function that the header declares. One that is not
+    Rust's may have nothing else to be known by."""
+    lib = _Libraries(libs) if PARTLY or len(libs) > 1 else libs[0]
     try:
         for name in set(dir(lib)).difference(PARTLY):
             getattr(lib, name)
@@ -198,28 +204,17 @@ def _resolved(lib, path, remedy):
             "the library %s lacks a function that its header declares: %s. %s"
             % (path, error, remedy)
         )
-    return _Partly(lib) if PARTLY else lib
+    return lib
 
 
-def _load():
-    path, remedy = PATH, REMEDY
-    chosen = None if sys.flags.ignore_environment else os.environ.get(VARIABLE)
-    if chosen:
-        path, remedy = chosen, "%s names it: unset that, or correct it." % VARIABLE
-        if not os.path.isabs(path):
-            raise ImportError("the path of the library, %s, is not absolute. %s" % (path, remedy))
-    elif getattr(sys, "frozen", False) or "__compiled__" in globals():  # the latter by Nuitka
-        remedy = FROZEN
+def _open_checked(path, remedy):
+    """Loads the library at a path, or raises ImportError, which says why that is impossible."""
     if not os.path.isfile(path):  # A loader would wait for a pipe.
-        if getattr(globals().get("__loader__"), "archive", None) and not chosen:
-            remedy = (
-                "The package is in an archive, from which no system can load a library: unpack it."
-            )
         raise ImportError("the library %s %s. %s" % (path, _absence(path), remedy))
     if _cut_short(path):
         raise ImportError("the library %s is damaged: its end is missing. %s" % (path, remedy))
     try:
-        lib = _open(path)
+        return _open(path)
     except UnicodeError:
         raise ImportError(
             "the library %r cannot be loaded: its path is not in the encoding of this Python, %s. "
@@ -231,16 +226,33 @@ def _load():
             "the library %s cannot be loaded: %s%s. %s"
             % (path, _cause(path, str(error)), error, remedy)
         )
+
+
+def _load():
+    path, remedy = PATH, REMEDY
+    chosen = None if sys.flags.ignore_environment else os.environ.get(VARIABLE)
+    if chosen:
+        path, remedy = chosen, "%s names it: unset that, or correct it." % VARIABLE
+        if not os.path.isabs(path):
+            raise ImportError("the path of the library, %s, is not absolute. %s" % (path, remedy))
+    elif getattr(globals().get("__loader__"), "archive", None):
+        remedy = "The package is in an archive, from which no system can load a library: unpack it."
+    elif getattr(sys, "frozen", False) or "__compiled__" in globals():  # the latter by Nuitka
+        remedy = FROZEN
+    folder = os.path.dirname(path)
+    libs = [_open_checked(os.path.join(folder, FILE % name), remedy) for name in LIBRARIES]
+    lib = _open_checked(path, remedy)
+    libs.append(lib)
     asked = PREFIX + "_abi"
     if not ABI:
-        return _resolved(lib, path, remedy)
+        return _resolved(libs, path, remedy)
     try:
         # Safe to call whatever the library is: it takes nothing, and returns static text.
         abi = ffi.string(getattr(lib, asked)()).decode("ascii")
     except (AttributeError, RuntimeError, ValueError, ffi.error):
         # A header need not declare the function: the file has the fingerprint, too.
         if asked not in dir(lib) and _holds(path, ABI):
-            return _resolved(lib, path, remedy)
+            return _resolved(libs, path, remedy)
         raise ImportError("the library %s is not a %s library. %s" % (path, PACKAGE, remedy))
     if abi != ABI:
         if _holds(path, ABI):

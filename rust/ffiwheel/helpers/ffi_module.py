@@ -1,13 +1,15 @@
 """Writes _ffi.py, the module that CFFI loads, and its type stub _ffi.pyi.
 
-Usage: ffi_module.py MODULE DISTRIBUTION PREFIX VERSION ABI DECLARATIONS FOLDER [HEADER PARTLY]
+Usage: ffi_module.py MODULE DISTRIBUTION PREFIX VERSION ABI DECLARATIONS FOLDER
+       [HEADER PARTLY LIBRARIES]
 
 MODULE is the Python package, DISTRIBUTION its name on an index, PREFIX what the names of the
 library's C symbols begin with, without the underscore after it; VERSION is the crate's.
 
 `ffiwheel header` calls it with the declarations that cbindgen wrote. For a library without a gate,
 DECLARATIONS are those of its header, by c_header.py, and ABI is ''; HEADER is the header's digest,
-and PARTLY names what the library does not have on every platform.
+PARTLY names what the library does not have on every platform, and LIBRARIES the libraries that are
+loaded before it.
 """
 
 import keyword
@@ -121,7 +123,8 @@ def main() -> None:
     out = folder / "_ffi.py"
     ffi.emit_python_code(str(out))
     # Where the header is given, a stale module is found by its digest.
-    more = "HEADER = {!r}\nPARTLY = {!r}\n".format(*given) if given else ""
+    names = ["HEADER", "PARTLY", "LIBRARIES"]
+    more = "".join(f"{name} = {value!r}\n" for name, value in zip(names, given))
     notice = NOTICE_GIVEN if given else NOTICE
     out.write_text(
         f"{notice}"

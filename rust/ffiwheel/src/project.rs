@@ -5,6 +5,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
@@ -20,6 +21,7 @@ use crate::ini::Ini;
 use crate::name;
 use crate::run;
 use crate::say::say;
+use crate::targets::Target;
 use crate::venv;
 
 /// What makes a folder a project.
@@ -50,6 +52,8 @@ pub struct Project {
     pub program: Option<String>,
     /// What builds the library in cargo's place.
     pub command: Option<String>,
+    /// The stems of what the command builds beside it: libraries that are loaded first.
+    pub libraries: Vec<String>,
     /// The header of a library that has no gate, below `rust`; None where it is generated.
     given_header: Option<String>,
     pub settings: Ini,
@@ -81,7 +85,7 @@ impl Project {
         let said = |option| Some(settings.get("build_library", option)).filter(|it| !it.is_empty());
         let command = said("command").map(str::to_owned);
         let given_header = said("header").map(str::to_owned);
-        check_settings(&settings, program.is_some())?;
+        check_settings(&settings, &module, program.is_some())?;
         let place = match &command {
             None => place_of_crate(settings.get("build_library", "crate"))?,
             Some(_) => place_of_sources(settings.get("build_library", "sources"))?,
@@ -137,6 +141,7 @@ impl Project {
             library,
             program,
             command,
+            libraries: listed(&settings, "libraries"),
             given_header,
             settings,
             said_by_crate,
@@ -172,10 +177,14 @@ impl Project {
 
     /// The crate's features that setup.cfg adds to its default ones.
     pub fn features(&self) -> Vec<String> {
-        let words = self.settings.get("build_library", "features");
-        let words = words.split(['\n', ',']).map(str::trim);
-        let words = words.filter(|word| !word.is_empty());
-        words.map(str::to_owned).collect()
+        listed(&self.settings, "features")
+    }
+
+    /// The library at a path, and those that were built beside it.
+    pub fn all(&self, target: &Target, library: &Path) -> Vec<PathBuf> {
+        let others = self.libraries.iter();
+        let others = others.map(|stem| library.with_file_name(target.library_name(stem)));
+        iter::once(library.to_owned()).chain(others).collect()
     }
 
     /// The first part of a wheel's tag, by the rule of python/setup.py: without Python 2 where
@@ -326,12 +335,8 @@ impl Project {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("NO_COLOR", "1") // the output goes to log files
             .stdin(Stdio::null());
-        if !has_user_cache() {
-            for name in ["ZIG_GLOBAL_CACHE_DIR", "CARGO_ZIGBUILD_CACHE_DIR"] {
-                if env::var_os(name).is_none() {
-                    command.env(name, self.build("cache"));
-                }
-            }
+        if !has_user_cache() && env::var_os("ZIG_GLOBAL_CACHE_DIR").is_none() {
+            command.env("ZIG_GLOBAL_CACHE_DIR", self.build("cache"));
         }
         Ok(command)
     }
@@ -439,8 +444,16 @@ impl Project {
     }
 }
 
+/// The words of an option, by a line or a comma each.
+fn listed(settings: &Ini, option: &str) -> Vec<String> {
+    let words = settings.get("build_library", option);
+    let words = words.split(['\n', ',']).map(str::trim);
+    let words = words.filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
 /// Fails for settings that do not go together, by the rule of python/sources.py.
-fn check_settings(settings: &Ini, program: bool) -> Result<()> {
+fn check_settings(settings: &Ini, module: &str, program: bool) -> Result<()> {
     let is_set = |option: &str| !settings.get("build_library", option).is_empty();
     ensure!(
         !is_set("output"),
@@ -451,6 +464,7 @@ fn check_settings(settings: &Ini, program: bool) -> Result<()> {
         ("command", "sources"),
         ("command", "header"),
         ("sources", "command"),
+        ("libraries", "command"),
     ] {
         ensure!(
             !is_set(option) || is_set(other),
@@ -468,6 +482,17 @@ fn check_settings(settings: &Ini, program: bool) -> Result<()> {
         "{SETTINGS} sets a `command` with a %, which setuptools would replace: put the command \
          into a script in `sources`, and name that"
     );
+    let mut known = vec![module.to_lowercase()];
+    for name in listed(settings, "libraries") {
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        ensure!(
+            name.bytes().all(in_name) && !known.contains(&name.to_lowercase()),
+            "{SETTINGS} names {name} under `libraries`, which is there twice, or not a name: write \
+             names of letters, digits and underscores, without lib and .so; the package's own \
+             library, {module}, is not named there"
+        );
+        known.push(name.to_lowercase());
+    }
     ensure!(
         !program || !(is_set("command") || is_set("header")),
         "{SETTINGS} sets `command` or `header`, which are for a library, and `kind = program`"
@@ -670,7 +695,7 @@ fn program(settings: &Ini, distribution: &str) -> Result<Option<String>> {
     }
 }
 
-/// Whether there is a folder below HOME that zig and cargo-zigbuild can keep files in.
+/// Whether there is a folder below HOME that zig can keep files in.
 fn has_user_cache() -> bool {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     let folder = set("XDG_CACHE_HOME")

@@ -123,16 +123,27 @@ def run_alone(start: Callable[[Path], str], wheel: Path, folder: Path) -> None:
 
 
 def unpack(wheel: Path, folder: Path) -> Path:
-    """Unpacks a wheel into a folder; returns the path of the library in it."""
+    """Unpacks a wheel into a folder; returns the path of the package's library in it."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
     except (OSError, zipfile.BadZipFile) as error:
         raise Failure(f"{wheel}: {error}") from None
-    libraries = list((folder / PACKAGE / "lib").glob("*"))
-    if len(libraries) != 1:
-        raise Failure(f"{wheel}: it has {len(libraries)} libraries, not one")
-    return libraries[0]
+    names = [f"lib{PACKAGE}.so", f"lib{PACKAGE}.dylib", f"{PACKAGE}.dll"]
+    found = list((folder / PACKAGE / "lib").glob("*"))
+    own = [path for path in found if path.name in names]
+    if len(own) != 1 or len(found) != 1 + len(others(own[0])):
+        raise Failure(f"{wheel}: it has the libraries {', '.join(path.name for path in found)}")
+    return own[0]
+
+
+def others(library: Path) -> list[Path]:
+    """The paths of the libraries that are loaded before the package's own, which is at a path."""
+    names = re.findall(
+        r"^LIBRARIES = '(.*)'$", (library.parents[1] / "_ffi.py").read_text("utf-8"), re.MULTILINE
+    )
+    stems = [stem for words in names for stem in words.split()]
+    return [library.with_name(library.name.replace(PACKAGE, stem, 1)) for stem in stems]
 
 
 def constant(library: Path, name: str) -> str:
@@ -176,29 +187,50 @@ def program_source(library: Path, folder: Path) -> Path:
 
 def compile_program(target: str, library: Path, folder: Path) -> Path:
     """The C program, compiled by zig for one of its targets (`zig targets` lists them) and linked
-    with a library; returns the path of the executable, in a folder."""
+    with a library, and with what is loaded before it; returns the path of the executable, in a
+    folder."""
     source = program_source(library, folder)
     zig = [sys.executable, "-m", "ziglang"]
     flags = ["-target", target, "-O1", "-s", "-fno-sanitize=undefined", f"-I{INCLUDE}"]
+    linked: list[Word] = [library, *others(library)]
     if "windows" in target:
         # Linked with a list of what a DLL exports. With the DLL itself the linker would refuse
         # a broken one, before a loader sees it.
-        names = functions(library)
-        exports, linked = folder / "exports.def", folder / "exports.lib"
-        exports.write_text("\n".join([f"LIBRARY {library.name}", "EXPORTS", *names, ""]))
-        machines = {"x86": "i386", "x86_64": "i386:x86-64", "aarch64": "arm64"}
-        machine = machines[target.split("-")[0]]
-        run([*zig, "dlltool", "-m", machine, "-d", exports, "-l", linked], cwd=folder)
+        linked = []
+        for dll, names in exported_by(library).items():
+            exports, made = folder / f"{dll}.def", folder / f"{dll}.lib"
+            exports.write_text("\n".join([f"LIBRARY {dll}", "EXPORTS", *names, ""]))
+            machines = {"x86": "i386", "x86_64": "i386:x86-64", "aarch64": "arm64"}
+            machine = machines[target.split("-")[0]]
+            run([*zig, "dlltool", "-m", machine, "-d", exports, "-l", made], cwd=folder)
+            linked.append(made)
         program = folder / "program.exe"
     else:
         flags.append("-dynamic")  # or else a program for musl is static
-        linked, program = library, folder / "program"
+        program = folder / "program"
     # zig compiles the target's C library first where its cache has none: seconds for musl,
     # minutes for Windows.
     env = environment(ZIG_LOCAL_CACHE_DIR=str(folder / "zig"))
-    command: list[Word] = [*zig, "cc", *flags, source, linked, "-o", program]
+    command: list[Word] = [*zig, "cc", *flags, source, *linked, "-o", program]
     run(command, cwd=folder, env=env, timeout=600)
     return program
+
+
+def exported_by(library: Path) -> dict[str, list[str]]:
+    """Which of a package's functions each of its DLLs has, by the DLL's name."""
+    names = functions(library)
+    if not others(library):
+        return {library.name: names}
+    import lief  # which a project without emulators need not have
+
+    found = {}
+    for path in [library, *others(library)]:
+        dll = lief.PE.parse(str(path))
+        if not isinstance(dll, lief.PE.Binary):
+            raise Failure(f"{path.name} is no DLL that can be read")
+        exports = {function.name for function in dll.exported_functions}
+        found[path.name] = [name for name in names if name in exports]
+    return found
 
 
 def check_program(printed: str, library: Path) -> None:

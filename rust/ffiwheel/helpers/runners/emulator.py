@@ -67,11 +67,8 @@ class Library:
 
 
 def check_gate(library: Library, functions: list[str], cffi: dict[str, Any]) -> None:
-    """Checks what every library has. `functions`: what it must export; `cffi`: the CFFI module
-    that is beside it."""
-    missing = [name for name in functions if name not in library.machine.exports]
-    if missing:
-        raise Failure(f"{', '.join(missing)} is not exported")
+    """Checks what every library of Rust's has. `functions`: what it exports; `cffi`: the CFFI
+    module that is beside it."""
     if not cffi["ABI"]:
         return  # It is not Rust's.
     read = library.machine.string
@@ -100,6 +97,7 @@ def main(path: str) -> int:
         library = checks.unpack(wheel, Path(folder))
         system = MacOS if tag.startswith("macosx") else Windows
         machines = system.open(library, TAGS[tag])
+        others = [system.open(path, TAGS[tag]) for path in checks.others(library)]
         cffi = runpy.run_path(str(library.parents[1] / "_ffi.py"))
         functions = checks.functions(library)
     calls = runpy.run_path(str(FUNCTIONS))["check"] if FUNCTIONS.is_file() else None
@@ -111,7 +109,11 @@ def main(path: str) -> int:
 
     for architecture, machine in machines.items():
         api = Library(machine, cffi["PREFIX"])
+        exports = [machine.exports, *(other[architecture].exports for other in others)]
+        missing = [name for name in functions if not any(name in each for each in exports)]
         try:
+            if missing:
+                raise Failure(f"{', '.join(missing)} is not exported")
             check(api)
             # What is made once and kept is there now.
             blocks = len(machine.blocks)

@@ -12,6 +12,8 @@ pub struct Context {
     pub distribution: String,
     /// The Python package, and the stem of the library in it.
     pub module: String,
+    /// The stems of the libraries that are loaded before that one.
+    pub libraries: Vec<String>,
     /// The program that a wheel brings; None for a project of a library.
     pub program: Option<String>,
     /// The Python tags of its wheels.

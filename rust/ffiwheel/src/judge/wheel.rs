@@ -164,27 +164,36 @@ impl Judge<'_> {
             let mut rows = self.context.rows.iter();
             rows.find(|row| row.tags == name.platforms)
         });
-        let library = row.map(|row| format!("{module}/lib/{}", row.library_name(module)));
         let natives: Vec<&String> = contents
             .natives
             .iter()
             .filter(|native| !self.is_grafted(native))
             .collect();
-        match &natives[..] {
-            [one] if library.as_ref().is_none_or(|library| library == *one) => {}
-            [] if library
-                .as_ref()
-                .is_some_and(|it| contents.unreadable.contains(it)) => {}
-            [] => self.add(&rules::L301, None, "it has no library"),
-            others => {
-                for other in others
-                    .iter()
-                    .filter(|other| Some(**other) != library.as_ref())
-                {
-                    let text = "the library is expected in the package's lib folder, alone";
-                    self.add(&rules::L301, Some(other), text);
-                }
-            }
+        // What it should have; without a row, any of that number.
+        let stems = [module].into_iter().chain(&self.context.libraries);
+        let expected = match row {
+            Some(row) => stems
+                .map(|stem| format!("{module}/lib/{}", row.library_name(stem)))
+                .collect(),
+            None => natives.iter().copied().take(stems.count()).cloned().collect(),
+        };
+        let expected: Vec<String> = expected;
+        let there = |name: &String| natives.contains(&name) || contents.unreadable.contains(name);
+        let missing: Vec<&str> = expected
+            .iter()
+            .filter(|name| !there(name))
+            .map(|name| base_name(name))
+            .collect();
+        let strays = natives.iter().filter(|native| !expected.contains(native));
+        for stray in strays.clone() {
+            let text = "the library is expected in the package's lib folder, alone";
+            self.add(&rules::L301, Some(stray), text);
+        }
+        if natives.is_empty() && (row.is_none() || !missing.is_empty()) {
+            self.add(&rules::L301, None, "it has no library");
+        } else if !missing.is_empty() && strays.count() == 0 {
+            let text = format!("it has no {}", missing.join(", no "));
+            self.add(&rules::L301, None, text);
         }
         let has_library = !natives.is_empty();
         self.own_files(members, contents);

@@ -62,8 +62,11 @@ pub fn wheel(
     }
     let built = tree.join("built");
     fs::create_dir_all(&built)?;
-    let name = target.library_name(&project.library);
-    fs::copy(library, built.join(&name))?;
+    let name = target.library_name(&project.module);
+    let copied = project.all(target, &built.join(&name));
+    for (path, copy) in project.all(target, library).iter().zip(&copied) {
+        fs::copy(path, copy)?;
+    }
     write_sbom(run, target, &built)?;
     let section = "[build_library]\n";
     let ready = format!(

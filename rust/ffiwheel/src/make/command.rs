@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -27,19 +28,17 @@ pub fn library(
     folder: &Path,
 ) -> Result<PathBuf> {
     let text = project.command.as_deref().context("no command")?;
-    ensure!(
-        backend != Backend::Cross,
-        "cross runs cargo, and this project's library is built by a command: use BACKEND=docker, \
-         or leave BACKEND out"
-    );
     let (made, output) = (folder.join("command"), folder.join("output"));
     let library = output.join(target.library_name(&project.module));
     let variables = variables(project, target, backend, folder, &library)?;
     let inputs = inputs(project, target, backend, &image, &variables)?;
     let record = folder.join("command.json");
-    let built =
-        || -> Option<(String, String)> { serde_json::from_slice(&fs::read(&record).ok()?).ok() };
-    if built().is_some_and(|it| sha256(&library).is_ok_and(|sum| it == (inputs.clone(), sum))) {
+    let all = project.all(target, &library);
+    let sums = || -> Result<Vec<String>> { all.iter().map(|path| sha256(path)).collect() };
+    let built = || -> Option<(String, Vec<String>)> {
+        serde_json::from_slice(&fs::read(&record).ok()?).ok()
+    };
+    if built().is_some_and(|it| sums().is_ok_and(|sums| it == (inputs.clone(), sums))) {
         return Ok(library);
     }
     // Not every build system knows what its results depend on.
@@ -61,14 +60,23 @@ pub fn library(
             project.relative(&project.rust.join(path))
         );
     }
-    ensure!(
-        library.is_file(),
-        "the build command left no library at $OUTPUT, {}: the command is `{text}`",
-        project.relative(&library)
-    );
-    let record_text = serde_json::to_string(&(inputs, sha256(&library)?))?;
+    for (path, ending) in all.iter().zip(endings(project)) {
+        ensure!(
+            path.is_file(),
+            "the build command left no library at $OUTPUT{ending}, {}: the command is `{text}`",
+            project.relative(path)
+        );
+    }
+    let record_text = serde_json::to_string(&(inputs, sums()?))?;
     files::write(&record, record_text)?;
     Ok(library)
+}
+
+/// What the names of each library's variables end with: nothing for the package's own.
+fn endings(project: &Project) -> Vec<String> {
+    let others = project.libraries.iter();
+    let others = others.map(|stem| format!("_{}", stem.to_uppercase()));
+    iter::once(String::new()).chain(others).collect()
 }
 
 /// The author's command, as a shell takes it, here or in an image.
@@ -123,7 +131,6 @@ fn variables(
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut found: BTreeMap<String, String> = [
         ("BUILD_DIR", shown(&folder.join("command"))),
-        ("OUTPUT", shown(library)),
         ("TARGET", target.triple.clone()),
         ("ZIG_TARGET", full_zig_target(target)),
         ("JOBS", jobs.to_string()),
@@ -139,8 +146,13 @@ fn variables(
     if let (System::Macos, Some(floor)) = (target.system(), target.floor()) {
         set("MACOSX_DEPLOYMENT_TARGET", floor.to_string());
     }
-    let flags = link_flags(project, target, backend);
-    set("LDFLAGS", flags.clone());
+    for (path, ending) in project.all(target, library).iter().zip(endings(project)) {
+        set(&format!("OUTPUT{ending}"), shown(path));
+        set(
+            &format!("LDFLAGS{ending}"),
+            link_flags(target, backend, Some(path)),
+        );
+    }
     let (system, machine, arm) = go_target(target);
     set("GOOS", system.to_owned());
     set("GOARCH", machine.to_owned());
@@ -150,6 +162,9 @@ fn variables(
     }
     if matches!(backend, Backend::Zig | Backend::Cibuildwheel) {
         let programs = wrappers(project, target, folder)?;
+        // They are those of all libraries, each of which Meson gives a name.
+        let named = Some(library).filter(|_| project.libraries.is_empty());
+        let meson_flags = link_flags(target, backend, named);
         for (name, program) in [
             ("CC", "cc"),
             ("CXX", "c++"),
@@ -164,7 +179,7 @@ fn variables(
         );
         set(
             "MESON_CROSS_FILE",
-            shown(&meson_file(target, &programs, &flags, folder)?),
+            shown(&meson_file(target, &programs, &meson_flags, folder)?),
         );
     }
     Ok(found)
@@ -241,16 +256,22 @@ fn full_zig_target(target: &Target) -> String {
 }
 
 /// What the linker is told: by a build system that reads LDFLAGS, or by the files for others.
-fn link_flags(project: &Project, target: &Target, backend: Backend) -> String {
-    let name = target.library_name(&project.module);
-    match (target.system(), backend) {
-        (System::Manylinux | System::Musllinux, _) => "-s -Wl,-z,relro,-z,now".to_owned(),
-        (System::Macos, Backend::Cargo) => format!("-Wl,-install_name,@rpath/{name}"),
+/// `library`: the path of the one to be named.
+fn link_flags(target: &Target, backend: Backend, library: Option<&Path>) -> String {
+    let name = library.and_then(Path::file_name).map(|name| {
+        let name = name.to_string_lossy();
+        format!("-Wl,-install_name,@rpath/{name}")
+    });
+    let flags = match (target.system(), backend) {
+        (System::Manylinux | System::Musllinux, _) => return "-s -Wl,-z,relro,-z,now".to_owned(),
+        (_, Backend::Cargo) => "",
         // The library of C++, which zig compiles, names the folder where it did so.
-        (System::Macos, _) => format!("-s -Wl,-install_name,@rpath/{name}"),
-        (System::Windows, Backend::Cargo) => String::new(),
-        (System::Windows, _) => "-s".to_owned(),
-    }
+        (System::Macos | System::Windows, _) => "-s",
+    };
+    let name = name.filter(|_| target.system() == System::Macos);
+    let words = iter::once(flags.to_owned()).chain(name);
+    let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 /// Writes the programs that build systems call by one word each.
@@ -276,9 +297,10 @@ fn wrappers(project: &Project, target: &Target, folder: &Path) -> Result<PathBuf
     } else {
         "-fPIC "
     };
-    // zig would also export functions of its C library.
+    // zig would also export functions of its C library. Which of several has which function is
+    // for their sources to say.
     let exports = match target.system() {
-        System::Windows => {
+        System::Windows if project.libraries.is_empty() => {
             let names: Vec<String> = declared(project)?.into_iter().collect();
             let path = folder.join("exports.def");
             files::write(&path, format!("EXPORTS\n{}\n", names.join("\n")))?;

@@ -107,9 +107,11 @@ fn generate(project: &Project) -> Result<Vec<(PathBuf, String)>> {
 
 /// _ffi.py, and its stub, of a header that the author wrote, by this machine's library.
 fn generate_from_given(project: &Project, folder: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let exports = layout::exports(&debug_library(project, folder)?)?;
+    let library = debug_library(project, folder)?;
     let host = toolchain(project)?.host;
     let rows = targets::load(project)?;
+    let target = &targets::select(&rows, &[], &host)?[0];
+    let exports = exports(project, target, &library)?;
     let single = rows.iter().filter(|row| row.slices.is_empty());
     let triples: Vec<String> = single.map(|row| zig_target(&row.triple)).collect();
     let found = read_given(project, &exports, folder, &host, &triples)?;
@@ -123,7 +125,12 @@ fn generate_from_given(project: &Project, folder: &Path) -> Result<Vec<(PathBuf,
         .arg(folder.join("declarations.h"))
         .arg(folder)
         .args([&digest_of_given(project)?, &found.partly.join(" ")]);
+    if !project.libraries.is_empty() {
+        command.arg(project.libraries.join(" "));
+    }
     run::run(&mut command, &folder.join("log"))?;
+    let module = read(&folder.join("_ffi.py"))?;
+    ensure_one_has(&facts::header::of_module(&module), &exports)?;
     let mut made = Vec::new();
     for path in outputs(project) {
         let text = read(&folder.join(file_name(&path)))?;
@@ -145,13 +152,13 @@ struct Given {
 /// Reads the given header for some of zig's targets. `exports`: what the host's library exports.
 fn read_given(
     project: &Project,
-    exports: &BTreeSet<String>,
+    exports: &BTreeMap<String, Vec<String>>,
     folder: &Path,
     host: &str,
     triples: &[String],
 ) -> Result<Given> {
     let list = folder.join("exports");
-    let names: Vec<&str> = exports.iter().map(String::as_str).collect();
+    let names: Vec<&str> = exports.keys().map(String::as_str).collect();
     write(&list, names.join("\n"))?;
     let mut command = project.helper("c_header")?;
     command
@@ -168,6 +175,37 @@ fn read_given(
         said.strip_prefix("error: ").unwrap_or(said)
     );
     Ok(serde_json::from_str(&read(&folder.join("given.json"))?)?)
+}
+
+/// What the package's libraries export, with the names of those that do.
+fn exports(
+    project: &Project,
+    target: &Target,
+    library: &Path,
+) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut found = BTreeMap::<String, Vec<String>>::new();
+    for path in project.all(target, library) {
+        for name in layout::exports(&path)? {
+            found.entry(name).or_default().push(file_name(&path));
+        }
+    }
+    Ok(found)
+}
+
+/// Fails if more than one of the libraries exports what Python calls.
+fn ensure_one_has(
+    called: &BTreeSet<String>,
+    exports: &BTreeMap<String, Vec<String>>,
+) -> Result<()> {
+    for name in called {
+        if let Some(all @ [_, _, ..]) = exports.get(name).map(Vec::as_slice) {
+            bail!(
+                "{} export {name}, which the header declares: leave it in one of them",
+                all.join(" and ")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What setup.py calls the header's digest.
@@ -223,15 +261,16 @@ pub fn check_given(
         project.relative(&project.header())
     );
     let scratch = files::scratch(folder)?;
-    let found = layout::exports(library)?;
+    let found = exports(project, target, library)?;
     let given = read_given(project, &found, scratch.path(), &target.triple, &[])?;
     let here: BTreeSet<&String> = given.declared.values().flatten().collect();
     let called = declared(project)?;
     let missing: Vec<&str> = called
         .iter()
-        .filter(|name| here.contains(name) && !found.contains(*name))
+        .filter(|name| here.contains(name) && !found.contains_key(*name))
         .map(String::as_str)
         .collect();
+    ensure_one_has(&called, &found)?;
     ensure!(
         missing.is_empty(),
         "{} does not export {}, which {} declares for {}",

@@ -44,6 +44,11 @@ impl<'a> Builder<'a> {
                  {program} does not need: leave BACKEND out"
             );
         }
+        ensure!(
+            project.command.is_none() || backend != Some(Backend::Cross),
+            "cross runs cargo, and this project's library is built by a command: use \
+             BACKEND=docker, or leave BACKEND out"
+        );
         let settings = Settings::of(project)?;
         if project.command.is_none() {
             settings.check()?;
@@ -124,7 +129,9 @@ impl<'a> Builder<'a> {
                 _ => None,
             };
             let library = command::library(project, target, backend, image, folder)?;
-            check(project, target, &library)?;
+            for each in project.all(target, &library) {
+                check(project, target, &each)?;
+            }
             header::check_given(project, target, &library, folder)?;
             return Ok(library);
         }
@@ -186,28 +193,35 @@ impl<'a> Builder<'a> {
         Ok(library)
     }
 
-    /// One file of the slices' libraries.
+    /// One file of the slices' libraries, of each library.
     fn universal(&self, target: &Target, folder: &Path) -> Result<PathBuf> {
-        let mut writer = FatWriter::new();
-        for slice in self
-            .table
-            .iter()
-            .filter(|row| target.slices.contains(&row.triple))
-        {
-            let library = self.library(slice, &self.project.build(&slice.triple))?;
-            writer
-                .add(fs::read(library)?)
-                .map_err(|error| anyhow::anyhow!("{error}"))?;
+        let project = self.project;
+        let rows = self.table.iter();
+        let slices = rows.filter(|row| target.slices.contains(&row.triple));
+        let slices = slices.map(|slice| {
+            let library = self.library(slice, &project.build(&slice.triple))?;
+            Ok(project.all(slice, &library))
+        });
+        let slices: Vec<Vec<PathBuf>> = slices.collect::<Result<_>>()?;
+        let path = folder.join(target.file_name(project.program.as_deref(), &project.module));
+        for (index, path) in project.all(target, &path).iter().enumerate() {
+            join(slices.iter().map(|libraries| &libraries[index]), path)?;
         }
-        let program = self.project.program.as_deref();
-        let path = folder.join(target.file_name(program, &self.project.library));
-        let mut contents = Vec::new();
-        writer
-            .write_to(&mut contents)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
-        files::write(&path, contents)?;
         Ok(path)
     }
+}
+
+/// Writes a file that has a slice of each file.
+fn join<'p>(slices: impl Iterator<Item = &'p PathBuf>, path: &Path) -> Result<()> {
+    let mut writer = FatWriter::new();
+    for slice in slices {
+        let added = writer.add(fs::read(slice)?);
+        added.map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
+    let mut contents = Vec::new();
+    let written = writer.write_to(&mut contents);
+    written.map_err(|error| anyhow::anyhow!("{error}"))?;
+    files::write(path, contents)
 }
 
 /// The error when a backend needs an image that docker/images.toml does not have.
@@ -244,12 +258,14 @@ fn check(project: &Project, target: &Target, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the library needs, for the closing table.
-pub fn floor_needed(path: &Path) -> Result<Option<Floor>> {
-    Ok(library::read(path)?
-        .into_iter()
-        .filter_map(|slice| slice.version)
-        .min())
+/// What the libraries need, for the closing table.
+pub fn floor_needed(paths: &[PathBuf]) -> Result<Option<Floor>> {
+    let mut needed = None;
+    for path in paths {
+        let slices = library::read(path)?.into_iter();
+        needed = needed.max(slices.filter_map(|slice| slice.version).min());
+    }
+    Ok(needed)
 }
 
 /// The library of a debug build for this machine: quick, and good enough for what does

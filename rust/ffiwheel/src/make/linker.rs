@@ -1,5 +1,6 @@
 //! How cargo is called for a target, and what links: a plan for each backend.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -98,7 +99,11 @@ pub fn plain(project: &Project, triple: &str, folder: &Path) -> Result<Plan> {
 }
 
 fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
-    let command = project.command(project.tool("cargo-zigbuild")?)?;
+    let mut command = project.command(project.tool("cargo-zigbuild")?)?;
+    // Two that run there for the first time would make the same files, and one would fail.
+    if env::var_os("CARGO_ZIGBUILD_CACHE_DIR").is_none() {
+        command.env("CARGO_ZIGBUILD_CACHE_DIR", folder.join("zigbuild"));
+    }
     let mut plan = Plan::new(project, &target.triple, folder, command)?;
     if let Some(glibc) = target.glibc() {
         // Without it zig would link for a newer one.

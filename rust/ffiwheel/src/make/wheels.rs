@@ -155,7 +155,9 @@ pub fn check_and_publish(project: &Project, rows: &mut [Row]) -> Result<()> {
 /// Everything that a wheel's bytes and its checks depend on.
 fn inputs(run: &Run, target: &Target, library: &Path) -> Result<String> {
     let mut inputs = Inputs::default();
-    inputs.text(&sha256(library)?);
+    for path in run.project.all(target, library) {
+        inputs.text(&sha256(&path)?);
+    }
     inputs.text(&format!("{target:?}"));
     inputs.text(&format!("{:?}", run.builder.backend_for(target)));
     inputs.text(&run.builder.rustc(target)?);
@@ -233,7 +235,8 @@ fn make(
         })?,
         false => "not run".to_owned(),
     };
-    let needs = library::floor_needed(library)?.map(|floor| floor.to_string());
+    let needs = library::floor_needed(&project.all(target, library))?;
+    let needs = needs.map(|floor| floor.to_string());
     Ok(Made {
         wheel,
         needs,

@@ -83,6 +83,7 @@ pub fn context(project: &Project) -> Result<Context> {
     Ok(Context {
         distribution: project.distribution.clone(),
         module: module.clone(),
+        libraries: project.libraries.clone(),
         prefix: project.library.clone(),
         version: project.version.clone(),
         functions: header::declared(project)?,

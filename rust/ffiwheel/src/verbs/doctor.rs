@@ -15,17 +15,26 @@ pub fn run(project: &Project, built: &Built) -> Result<()> {
     let builder = Builder::new(project, built.backend)?;
     let rust = &builder.toolchain;
     let selected = builder.select(&built.targets)?;
-    say!("{}", rust.version.lines().next().unwrap_or_default());
-    if let Some(chosen) = toolchain::chosen(project) {
-        say!("rustup's toolchain: {chosen}");
+    match &project.command {
+        Some(command) => say!("built by `{command}`"),
+        None => {
+            say!("{}", rust.version.lines().next().unwrap_or_default());
+            if let Some(chosen) = toolchain::chosen(project) {
+                say!("rustup's toolchain: {chosen}");
+            }
+        }
     }
     let mut lacking = Vec::new();
     for target in &selected {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
+        let zig = match project.command {
+            Some(_) => "python-zig",
+            None => "cargo-zigbuild",
+        };
         let mut tools = match builder.backend_for(target) {
             Backend::Cargo | Backend::Docker | Backend::Cross => vec![],
-            Backend::Zig => vec!["cargo-zigbuild"],
-            Backend::Cibuildwheel => vec!["cargo-zigbuild", "cibuildwheel"],
+            Backend::Zig => vec![zig],
+            Backend::Cibuildwheel => vec![zig, "cibuildwheel"],
         };
         tools.extend(repair::tools(project, target.system()));
         tools.push("twine");
@@ -36,7 +45,8 @@ pub fn run(project: &Project, built: &Built) -> Result<()> {
             }
         }
         let backend = builder.backend_for(target);
-        let in_image = matches!(backend, Backend::Docker | Backend::Cross);
+        let needs_std =
+            project.command.is_none() && !matches!(backend, Backend::Docker | Backend::Cross);
         match builder.image(target) {
             Ok(image) => found.extend(image.map(|image| format!("image {}", image.tag))),
             Err(error) => missing.push(format!("{error:#}")),
@@ -53,7 +63,7 @@ pub fn run(project: &Project, built: &Built) -> Result<()> {
         } else {
             &target.slices
         };
-        for triple in triples.iter().filter(|_| !in_image) {
+        for triple in triples.iter().filter(|_| needs_std) {
             match rust.std_for(triple) {
                 Ok(Std::Installed) => found.push(format!("standard library for {triple}")),
                 Ok(Std::Rustup) => found.push(format!("rustup, for {triple}")),

@@ -42,10 +42,10 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         .arg(&library)
         .env("CARGO_BUILD_TARGET", &target.triple);
     run::run(&mut command, &folder.join("log"))?;
-    let placed = project
-        .package()
-        .join("lib")
-        .join(target.library_name(&project.module));
-    say!("{}", project.relative(&placed));
+    let folder = project.package().join("lib");
+    let placed = folder.join(target.library_name(&project.module));
+    for path in project.all(target, &placed) {
+        say!("{}", project.relative(&path));
+    }
     Ok(())
 }
