@@ -26,7 +26,7 @@ from support import (
 )
 from test_targets import prepared
 
-CASES = [*command.COMMANDS, "sqlite"]
+CASES = [*command.PROGRAMS, "sqlite"]
 TARGETS = ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64"]
 TARGETS += ["macosx_arm64", "macosx_universal2", "win_amd64"]
 # The slow tests have each kind of platform once, and each language but C++, whose library zig
@@ -83,7 +83,7 @@ print("thing is right")
 
 
 def build_systems(folder):
-    """Writes CMake, Meson and ninja, from PyPI, as programs into a new folder."""
+    """Writes CMake, Meson, ninja and Zig, from PyPI, as programs into a new folder."""
     text = (ROOT / "rust/ffiwheel/tests/requirements.txt").read_text()
     root = roots.pypi("build-systems", text, unpacked=True)
     folder.mkdir()
@@ -91,6 +91,7 @@ def build_systems(folder):
         "cmake": [root / "cmake/data/bin/cmake"],
         "ninja": [root / "bin/ninja"],
         "meson": ["env", f"PYTHONPATH={root}", sys.executable, root / "bin/meson"],
+        "zig": [sys.executable, "-m", "ziglang"],
     }.items():
         command = shlex.join(map(str, words))
         (folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
@@ -138,7 +139,7 @@ def project_of(tmp_path_factory):
         environment = clean_environment()
         link_tools(project)
         path = [str(ROOT / ".venv/bin"), environment["PATH"]]
-        if case in ("cpp", "meson"):
+        if case in ("cpp", "meson", "zig"):
             path.insert(0, str(build_systems(tmp_path_factory.mktemp("programs") / "bin")))
         if case == "go":
             if not shutil.which("go"):
