@@ -45,8 +45,8 @@ READ = {("cpp", "macosx_arm64"), ("cpp", "macosx_universal2")}
 # Where a language's own tools cannot build, with a part of the message.
 REFUSED = {
     ("go", "musllinux_x86_64"): "it takes thread-local memory",
-    ("go", "macosx_arm64"): "unable to find system framework",
-    ("go", "macosx_universal2"): "the build command failed for macosx_x86_64",
+    ("go", "macosx_arm64"): "zig has none of macOS's frameworks: build macosx_arm64 on macOS",
+    ("go", "macosx_universal2"): "object files of this compiler for macOS: build macosx_x86_64 on",
 }
 
 SQLITE = """\
