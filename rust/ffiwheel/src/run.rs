@@ -16,13 +16,15 @@ const TAIL_LINES: usize = 20;
 pub struct CommandFailed {
     pub status: ExitStatus,
     log: PathBuf,
-    /// The last lines of what it printed.
-    tail: String,
+    /// What it printed. The message has the last lines.
+    pub output: String,
 }
 
 impl fmt::Display for CommandFailed {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (status, log, tail) = (self.status, self.log.display(), &self.tail);
+        let (status, log) = (self.status, self.log.display());
+        let lines: Vec<&str> = self.output.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
         write!(
             f,
             "a command failed ({status}); the full log is {log}\n  {tail}"
@@ -61,13 +63,10 @@ pub fn run_to(command: &mut Command, log: &Path, stdout: Option<&Path>) -> Resul
         .with_context(|| format!("cannot run {}", Path::new(command.get_program()).display()))?;
     if !status.success() {
         let text = fs::read(log)?;
-        let text = String::from_utf8_lossy(&text[begin as usize..]);
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
         return Err(CommandFailed {
             status,
             log: log.to_owned(),
-            tail,
+            output: String::from_utf8_lossy(&text[begin as usize..]).into_owned(),
         }
         .into());
     }

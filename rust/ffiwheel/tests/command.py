@@ -1,23 +1,19 @@
 """Projects whose library has a C header that its author wrote, in several languages."""
 
+import re
 import shutil
 
 from adopter import KIT
 from support import FIXTURES, ROOT, Tree
 
 HERE = FIXTURES / "command"
-# {language: the command that builds it}; none where cargo does.
-COMMANDS = {
-    "c": 'make OUT="$OUTPUT"',
-    "cpp": 'cmake -S . -B "$BUILD_DIR" -DCMAKE_BUILD_TYPE=Release && cmake --build "$BUILD_DIR"',
-    "meson": 'meson setup "$BUILD_DIR" --buildtype=release '
-    '${MESON_CROSS_FILE:+--cross-file "$MESON_CROSS_FILE"} && ninja -C "$BUILD_DIR" '
-    '&& cp "$BUILD_DIR/$(basename "$OUTPUT")" "$OUTPUT"',
-    "zig": "python3 -m ziglang build-lib -dynamic -OReleaseSmall -fstrip "
-    '-install_name "@rpath/$(basename "$OUTPUT")" '
-    '${ZIG_TARGET:+-target "$ZIG_TARGET"} -femit-bin="$OUTPUT" --cache-dir "$BUILD_DIR" thing.zig',
-    "go": 'go build -buildmode=c-shared -trimpath -ldflags=-s -o "$OUTPUT" . '
-    '&& rm -f "$(dirname "$OUTPUT")"/*.h',
+# {language: what its command calls}; none where cargo builds it.
+PROGRAMS = {
+    "c": "make",
+    "cpp": "cmake",
+    "meson": "meson",
+    "zig": "zig",
+    "go": "go",
     "crate": None,
 }
 SETTINGS = """\
@@ -70,18 +66,25 @@ print("thing is right")
 """
 
 
+def documented(program):
+    """The guide's command that calls it: what authors copy is what the tests run."""
+    guide = (ROOT / "docs/commands.md").read_text()
+    (found,) = re.findall(rf"^    command = (.*\b{program} .*)$", guide, re.MULTILINE)
+    return found.replace("fast_thing", "thing")
+
+
 def make(folder, language="c"):
     """Writes the project into a new folder. Its sources are in `sources`, a crate in `rust`."""
-    command = COMMANDS[language]
-    sources = folder / ("sources" if command else "rust")
+    program = PROGRAMS[language]
+    sources = folder / ("sources" if program else "rust")
     shutil.copytree(HERE / language, sources)
     (sources / "include").mkdir()
     shutil.copy(HERE / "thing.h", sources / "include")
     if language == "meson":
         shutil.copy(HERE / "c/thing.c", sources)
-    settings = SETTINGS.format(version=VERSION if command else "")
-    if command:
-        settings += f"sources = sources\ncommand = {command}\n"
+    settings = SETTINGS.format(version=VERSION if program else "")
+    if program:
+        settings += f"sources = sources\ncommand = {documented(program)}\n"
     files = {
         ".gitignore": "build/\ndist/\ntarget/\n*.egg-info/\n*.so\n*.so.json\n__pycache__/\n",
         "LICENSE": "Do as you like.\n",

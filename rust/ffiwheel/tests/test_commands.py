@@ -314,6 +314,12 @@ def test_a_command_that_does_something_else(project, text, words):
     assert not list(project.root.glob("dist/*.whl"))
 
 
+def test_a_framework_is_for_apples_linker(project):
+    set_command(project, 'make OUT="$OUTPUT" LDFLAGS="$LDFLAGS -framework CoreFoundation"')
+    said = ffiwheel(project, "wheels", "macosx_arm64", fails=True)
+    assert "zig has none of macOS's frameworks: build macosx_arm64 on macOS, with" in said, said
+
+
 def test_an_interrupted_command_leaves_no_wheel(project):
     set_command(project, 'echo $$ > "$BUILD_DIR/started" && exec sleep 600')
     words = [*FFIWHEEL, "--", "wheels", "host"]

@@ -424,7 +424,7 @@ def test_another_command_is_run_in_an_image(stand_in, engine, tmp_path):
     project = command.make(tmp_path / "project")
     compiler = '${CC:-cc} -shared -fPIC -O2 -Iinclude $LDFLAGS -o "$OUTPUT" thing.c'
     # The stand-in has no make.
-    project.edit(project.python / "setup.cfg", command.COMMANDS["c"], compiler)
+    project.edit(project.python / "setup.cfg", command.documented("make"), compiler)
     link_tools(project)
     with_own_images(project.root, stand_in)
     check_both_backends([*FFIWHEEL, "--"], project.root, dict(engine, CIBW_BUILD="cp313-*"))

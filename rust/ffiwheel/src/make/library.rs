@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Context, Error, Result};
 use fat_macho::FatWriter;
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ use crate::files::{self, read};
 use crate::judge::promise::{self, Place};
 use crate::judge::rules;
 use crate::project::{self, Project};
-use crate::run::run_to;
+use crate::run::{run_to, CommandFailed};
 use crate::targets::{self, Backend, Floor, System, Target};
 
 /// What the builds of all targets share.
@@ -121,8 +121,17 @@ impl<'a> Builder<'a> {
             .or_default()
             .clone();
         let _turn = turn.lock().unwrap();
-        let project = self.project;
         let backend = self.linker_for(target);
+        self.built(target, backend, folder).map_err(|error| {
+            match unlinkable(target, backend, &error) {
+                Some(reason) => error.context(reason),
+                None => error,
+            }
+        })
+    }
+
+    fn built(&self, target: &Target, backend: Backend, folder: &Path) -> Result<PathBuf> {
+        let project = self.project;
         if project.command.is_some() {
             let image = match backend {
                 Backend::Docker => self.image(target)?,
@@ -222,6 +231,30 @@ fn join<'p>(slices: impl Iterator<Item = &'p PathBuf>, path: &Path) -> Result<()
     let written = writer.write_to(&mut contents);
     written.map_err(|error| anyhow::anyhow!("{error}"))?;
     files::write(path, contents)
+}
+
+/// Why a build for macOS failed, where zig's linker cannot do what Apple's can, and what to do.
+fn unlinkable(target: &Target, backend: Backend, error: &Error) -> Option<String> {
+    if target.system() != System::Macos || backend != Backend::Zig {
+        return None;
+    }
+    // What it says, and what that means.
+    const LIMITS: [(&str, &str); 2] = [
+        (
+            "unable to find system framework",
+            "zig has none of macOS's frameworks",
+        ),
+        (
+            ": bad relocation",
+            "zig's linker cannot read object files of this compiler for macOS",
+        ),
+    ];
+    let output = &error.downcast_ref::<CommandFailed>()?.output;
+    let (_, reason) = LIMITS.iter().find(|(said, _)| output.contains(said))?;
+    let name = target.short_name();
+    Some(format!(
+        "{reason}: build {name} on macOS, with Apple's linker, or leave it out"
+    ))
 }
 
 /// The error when a backend needs an image that docker/images.toml does not have.
