@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 52c639172f692885: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 2560e1083c7f996a: `ffiwheel update` replaces this file; use settings
 """Finds the library that the Python package loads, or builds it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one, or
@@ -521,11 +521,12 @@ class build_library(Command):
         for name, path in zip([""] + LIBRARIES, outputs):
             ending = "_" + name.upper() if name else ""
             environment["OUTPUT" + ending] = path
+            own = ""
             if self.wanted.system == "macos":
-                words = flags, "-Wl,-install_name,@rpath/" + os.path.basename(path)
-                environment["LDFLAGS" + ending] = " ".join(words).strip()
-            elif name:
-                environment["LDFLAGS" + ending] = flags
+                own = "-Wl,-install_name,@rpath/" + os.path.basename(path)
+            elif self.wanted.system == "linux" and LIBRARIES:
+                own = "-Wl,-soname," + os.path.basename(path)
+            environment["LDFLAGS" + ending] = (flags + " " + own).strip()
         print("%s; building it in %s: %s" % (stale, CRATE, COMMAND))
         sys.stdout.flush()
         status = subprocess.call(COMMAND, shell=True, cwd=CRATE, env=environment)

@@ -17,6 +17,7 @@ TITLES = {
     "meson": "C, Meson",
     "zig": "Zig",
     "go": "Go",
+    "two": "Two libraries in C",
     "crate": 'Rust, `extern "C"`',
     "sqlite": "SQLite, one call of the compiler",
 }

@@ -10,6 +10,7 @@ HERE = FIXTURES / "command"
 # {language: what its command calls}; none where cargo builds it.
 PROGRAMS = {
     "c": "make",
+    "two": "NAMES=",  # two libraries
     "cpp": "cmake",
     "meson": "meson",
     "zig": "zig",
@@ -69,8 +70,8 @@ print("thing is right")
 def documented(program):
     """The guide's command that calls it: what authors copy is what the tests run."""
     guide = (ROOT / "docs/commands.md").read_text()
-    (found,) = re.findall(rf"^    command = (.*\b{program} .*)$", guide, re.MULTILINE)
-    return found.replace("fast_thing", "thing")
+    found = re.findall(rf"^    command = (.*\b{program}.*)$", guide, re.MULTILINE)
+    return found[0].replace("fast_thing", "thing").replace("FAST_THING", "THING")
 
 
 def make(folder, language="c"):
@@ -85,6 +86,8 @@ def make(folder, language="c"):
     settings = SETTINGS.format(version=VERSION if program else "")
     if program:
         settings += f"sources = sources\ncommand = {documented(program)}\n"
+    if language == "two":
+        settings += "libraries = thing_names\n"
     files = {
         ".gitignore": "build/\ndist/\ntarget/\n*.egg-info/\n*.so\n*.so.json\n__pycache__/\n",
         "LICENSE": "Do as you like.\n",

@@ -368,3 +368,79 @@ def test_a_crate_with_a_header_of_its_own(tmp_path):
     ffiwheel(project, "sdist")
     assert ffiwheel(project, "audit").count("ok dist/") == 2
     assert project.header.read_text() == before
+
+
+# ---- Several libraries -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def two(tmp_path_factory):
+    return ready(tmp_path_factory.mktemp("two") / "project", "two")
+
+
+@pytest.fixture
+def pair(two, tmp_path):
+    shutil.copytree(two.root, tmp_path / "pair", symlinks=True)
+    copy = command.Tree(tmp_path / "pair", "thing")
+    copy.sources = copy.root / "sources"
+    return copy
+
+
+def smoke(project, **options):
+    environment = clean_environment(PYTHONPATH=str(project.python))
+    script = project.root / "scripts/smoke.py"
+    return run(sys.executable, script, cwd=project.root, env=environment, **options)
+
+
+def test_a_library_may_link_against_another_of_the_wheel(pair):
+    makefile = pair.sources / "Makefile"
+    pair.edit(makefile, "$(OUT): $(BUILD_DIR)/thing.o", "$(OUT): $(BUILD_DIR)/thing.o $(NAMES)")
+    pair.edit(makefile, "$(LDFLAGS) -o", "$(LDFLAGS) -Wl,-rpath,'$$ORIGIN' -o")
+    pair.edit(pair.sources / "thing.c", "sum->count++;", "sum->count += thing_name(0)[0] == 't';")
+    commit(pair)
+    said = ffiwheel(pair, "wheels", "host")  # which runs scripts/smoke.py, too
+    assert "CPython" in said
+    assert "ok dist/" in ffiwheel(pair, "audit")
+    assert ": 1 installed" in ffiwheel(pair, "smoke", "host")
+
+
+def test_what_one_of_several_libraries_lacks_is_built_again(pair):
+    pair.setup("build_library", "--inplace")
+    lib = pair.python / "thing/lib"
+    assert smoke(pair) == "thing is right\n"
+    assert "building" not in pair.setup("build_library", "--inplace")
+    (lib / "libthing_names.so").unlink()
+    said = smoke(pair, fails=True)
+    assert "libthing_names.so is missing" in said and "ImportError" in said
+    said = pair.setup("build_library", "--inplace")
+    assert "libthing_names.so is missing; building it" in said
+    with (lib / "libthing_names.so").open("ab") as file:
+        file.write(b"more")
+    said = pair.setup("build_library", "--inplace")
+    assert "building it" in said and smoke(pair) == "thing is right\n"
+
+
+@pytest.mark.parametrize(
+    ("command_text", "words"),
+    [
+        ('make "$OUTPUT" OUT="$OUTPUT"', r"left no library at \$OUTPUT_THING_NAMES"),
+        (
+            'make OUT="$OUTPUT" NAMES="$OUTPUT_THING_NAMES" && cp "$OUTPUT" "$OUTPUT_THING_NAMES"',
+            "thing_add, which the header declares: leave it in one of them",
+        ),
+    ],
+    ids=["nothing", "twice"],
+)
+def test_each_of_several_libraries_is_checked(pair, command_text, words):
+    set_command(pair, command_text)
+    said = ffiwheel(pair, "wheels", "host", fails=True)
+    assert re.search(words, said), said
+    if "left no" in words:
+        assert re.search(words, pair.setup("bdist_wheel", fails=True))
+
+
+@pytest.mark.parametrize("names", ["thing", "thing_names, Thing_Names", "libthing.so", "../x"])
+def test_names_of_libraries_that_cannot_be(pair, names):
+    pair.edit(pair.python / "setup.cfg", "libraries = thing_names", f"libraries = {names}")
+    for said in [pair.setup("sdist", fails=True), ffiwheel(pair, "sdist", fails=True)]:
+        assert "under `libraries`" in said and "Traceback" not in said

@@ -66,7 +66,7 @@ def test_another_file_in_lib_is_refused_by_name(name, project, built):
     add(project, [f"lib/{name}"])
     for command in ["sdist", "bdist_wheel"]:
         text = project.setup(command, fails=True)
-        assert f"{PACKAGE}/lib/{name} is not packed: a wheel holds one library" in text
+        assert f"{PACKAGE}/lib/{name} is not packed: a wheel holds what is built" in text
         assert "Traceback" not in text
     project.setup("build_library", "--inplace")  # It is where it is looked for.
 

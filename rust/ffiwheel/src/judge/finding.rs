@@ -57,6 +57,8 @@ pub struct Judge<'a> {
     /// Whether the file is this project's.
     pub own: bool,
     pub judged: Judged,
+    /// What several libraries export together, by architecture.
+    pub(super) exports: BTreeMap<String, BTreeSet<String>>,
     /// How many findings there are of each code.
     found: BTreeMap<&'static str, usize>,
 }
@@ -83,6 +85,7 @@ impl<'a> Judge<'a> {
                 file: file.to_owned(),
                 ..Judged::default()
             },
+            exports: BTreeMap::new(),
             found: BTreeMap::new(),
         }
     }

@@ -70,24 +70,24 @@ impl Judge<'_> {
         Some((!program, program))
     }
 
+    /// What the header declares, and what is exported lacks.
+    pub(super) fn missing(&mut self, exports: &BTreeSet<String>, of: &str, member: Option<&str>) {
+        let missing = self.context.functions.difference(exports);
+        let missing = missing.filter(|name| !self.context.partly.contains(*name));
+        let missing = list(missing.collect());
+        if !missing.is_empty() {
+            let text = format!("{of}it does not export {missing}");
+            self.add(&rules::A601, member, text);
+        }
+    }
+
     pub(super) fn abi(&mut self, slice: &Slice, of: &str, member: Option<&str>) {
         let functions = &self.context.functions;
-        let list = |names: BTreeSet<&String>| {
-            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-            names.join(", ")
-        };
-        let missing = functions.difference(&slice.exports);
-        let missing = list(
-            missing
-                .filter(|name| !self.context.partly.contains(*name))
-                .collect(),
-        );
-        if !missing.is_empty() {
-            self.add(
-                &rules::A601,
-                member,
-                format!("{of}it does not export {missing}"),
-            );
+        if self.context.libraries.is_empty() {
+            self.missing(&slice.exports, of, member);
+        } else {
+            let of_all = self.exports.entry(slice.arch.clone()).or_default();
+            of_all.extend(slice.exports.iter().cloned());
         }
         let linkers = library::linker_exports(slice.format);
         let stray = slice.exports.difference(functions);
@@ -102,6 +102,11 @@ impl Judge<'_> {
             self.add(&rules::L310, member, text);
         }
     }
+}
+
+fn list(names: BTreeSet<&String>) -> String {
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    names.join(", ")
 }
 
 fn of_exposure(exposure: &Exposure) -> &'static Rule {

@@ -1,6 +1,7 @@
 //! Wheels: the name, and for this project's the members.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::str::FromStr;
 
 use pep440_rs::Version;
@@ -194,6 +195,10 @@ impl Judge<'_> {
         } else if !missing.is_empty() && strays.count() == 0 {
             let text = format!("it has no {}", missing.join(", no "));
             self.add(&rules::L301, None, text);
+        }
+        // Where there are several libraries, all of them together have what the header declares.
+        for (arch, exports) in mem::take(&mut self.exports) {
+            self.missing(&exports, &format!("{arch}: "), None);
         }
         let has_library = !natives.is_empty();
         self.own_files(members, contents);

@@ -150,7 +150,7 @@ fn variables(
         set(&format!("OUTPUT{ending}"), shown(path));
         set(
             &format!("LDFLAGS{ending}"),
-            link_flags(target, backend, Some(path)),
+            link_flags(project, target, backend, Some(path)),
         );
     }
     let (system, machine, arm) = go_target(target);
@@ -164,7 +164,7 @@ fn variables(
         let programs = wrappers(project, target, folder)?;
         // They are those of all libraries, each of which Meson gives a name.
         let named = Some(library).filter(|_| project.libraries.is_empty());
-        let meson_flags = link_flags(target, backend, named);
+        let meson_flags = link_flags(project, target, backend, named);
         for (name, program) in [
             ("CC", "cc"),
             ("CXX", "c++"),
@@ -257,18 +257,30 @@ fn full_zig_target(target: &Target) -> String {
 
 /// What the linker is told: by a build system that reads LDFLAGS, or by the files for others.
 /// `library`: the path of the one to be named.
-fn link_flags(target: &Target, backend: Backend, library: Option<&Path>) -> String {
-    let name = library.and_then(Path::file_name).map(|name| {
-        let name = name.to_string_lossy();
-        format!("-Wl,-install_name,@rpath/{name}")
-    });
+fn link_flags(
+    project: &Project,
+    target: &Target,
+    backend: Backend,
+    library: Option<&Path>,
+) -> String {
     let flags = match (target.system(), backend) {
-        (System::Manylinux | System::Musllinux, _) => return "-s -Wl,-z,relro,-z,now".to_owned(),
+        (System::Manylinux | System::Musllinux, _) => "-s -Wl,-z,relro,-z,now",
         (_, Backend::Cargo) => "",
         // The library of C++, which zig compiles, names the folder where it did so.
         (System::Macos | System::Windows, _) => "-s",
     };
-    let name = name.filter(|_| target.system() == System::Macos);
+    let name = library.and_then(Path::file_name).unwrap_or_default();
+    let name = name.to_string_lossy();
+    let name = match target.system() {
+        System::Macos if !name.is_empty() => Some(format!("-Wl,-install_name,@rpath/{name}")),
+        // Else one that links against it has its path on this machine.
+        System::Manylinux | System::Musllinux
+            if !name.is_empty() && !project.libraries.is_empty() =>
+        {
+            Some(format!("-Wl,-soname,{name}"))
+        }
+        _ => None,
+    };
     let words = iter::once(flags.to_owned()).chain(name);
     let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
     words.join(" ")
