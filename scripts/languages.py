@@ -13,11 +13,11 @@ import page
 
 TITLES = {
     "c": "C, make",
+    "two": "C, make, two libraries",
     "cpp": "C++, CMake",
     "meson": "C, Meson",
     "zig": "Zig",
     "go": "Go",
-    "two": "Two libraries in C",
     "crate": 'Rust, `extern "C"`',
     "sqlite": "SQLite, one call of the compiler",
 }

@@ -145,7 +145,7 @@ def project_of(tmp_path_factory):
         if case == "go":
             if not shutil.which("go"):
                 pytest.skip("needs Go: apt install golang-go")
-            environment.update(GOCACHE=str(roots.ROOTS / "go"), GOFLAGS="-buildvcs=false")
+            environment.update(GOCACHE=str(roots.ROOTS / "go"))
         environment["PATH"] = os.pathsep.join(path)
         project.environment = environment
         ffiwheel(project, "header", env=environment)
