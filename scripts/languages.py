@@ -35,7 +35,7 @@ def results(paths: list[str]) -> dict[str, dict[str, str]]:
 
 def main() -> None:
     found = results(sys.argv[1:])
-    targets = list(dict.fromkeys(target for row in found.values() for target in row))
+    targets = sorted({target for row in found.values() for target in row})
     rows = [["", *(f"`{target}`" for target in targets)]]
     for case, title in TITLES.items():
         row = found.get(case, {})

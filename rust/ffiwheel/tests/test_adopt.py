@@ -137,10 +137,14 @@ def test_each_kind_is_built_for_other_platforms_and_rehearsed(author, kind):
     targets = ["manylinux_x86_64", "manylinux_aarch64", "macosx_arm64", "win_amd64"]
     if kind == "program":
         targets[:2] = ["linux_x86_64", "linux_aarch64"]
+    summary = project.root / ("python/setup.cfg" if kind == "command" else "rust/Cargo.toml")
+    project.edit(summary, "TODO: what it does, in a line", "Adds numbers")
+    git(project, "commit", "--quiet", "--all", "--message", "A summary")
     take_standard_libraries(author("doctor", *targets, cwd=project.root), project)
     author.make(project, "wheels", "sdist", f"TARGETS={' '.join(targets)}")
     text = author.make(project, "audit", "smoke")
     assert text.count("ok dist/") == len(targets) + 1
+    assert "4 wheels: 3 installed" in text
     author.make(project, "rehearse")
     assert git(project, "status", "--porcelain") == ""
 

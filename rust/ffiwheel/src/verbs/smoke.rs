@@ -219,5 +219,6 @@ fn print(rows: &[Row]) {
     if failed > 0 {
         words.push(format!("{failed} FAILED"));
     }
-    say!("{} wheels: {}", rows.len(), words.join(", "));
+    let wheels = if rows.len() == 1 { "wheel" } else { "wheels" };
+    say!("{} {wheels}: {}", rows.len(), words.join(", "));
 }
