@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 c8bf7d80d78d2092: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 a914bd31de7e6d34: `ffiwheel update` replaces this file; use settings
 """Which files an sdist and a wheel contain, and what a library is built from.
 
 This file also runs on end users' machines, on Python 2.7 and 3.6 to the newest.
@@ -129,10 +129,9 @@ def check_settings():
         others = [it.lower() for it in [PACKAGE] + LIBRARIES]
         if not re.match("[A-Za-z0-9_]+$", name) or others.count(name.lower()) > 1:
             fail(
-                "setup.cfg names %s under `libraries`, which is %s"
-                % (name, "there twice" if name.isalnum() else "not a name"),
-                "write names of letters, digits and underscores, without lib and .so; the package's "
-                "own library, %s, is not named there" % PACKAGE,
+                "setup.cfg names %s under `libraries`, which is there twice, or not a name" % name,
+                "write names of letters, digits and underscores, without lib and .so",
+                "leave out the package's own library, %s" % PACKAGE,
             )
     if KIND == "program" and (COMMAND or HEADER):
         fail("setup.cfg sets `%s`, which is for a library" % ("command" if COMMAND else "header"))

@@ -321,7 +321,7 @@ def check_uploads(rehearsal: Rehearsal, paths: Sequence[Path]) -> None:
             same = found.name == path.name and found.read_bytes() == path.read_bytes()
             expect(same, f"for {platform_tag} pip chose {found.name}")
             found.unlink()
-    print(f"pip chooses each of {len(wheels)} wheels for its platform")
+    print(f"pip chooses each wheel for its platform: {len(wheels)}")
 
 
 def wheel_of_this_machine(paths: Sequence[Path]) -> Path | None:

@@ -488,8 +488,8 @@ fn check_settings(settings: &Ini, module: &str, program: bool) -> Result<()> {
         ensure!(
             name.bytes().all(in_name) && !known.contains(&name.to_lowercase()),
             "{SETTINGS} names {name} under `libraries`, which is there twice, or not a name: write \
-             names of letters, digits and underscores, without lib and .so; the package's own \
-             library, {module}, is not named there"
+             names of letters, digits and underscores, without lib and .so, and leave out the \
+             package's own library, {module}"
         );
         known.push(name.to_lowercase());
     }

@@ -53,7 +53,7 @@ def test_another_project_is_served(tmp_path):
     verb("wheels", "host")
     verb("sdist")
     text = verb("smoke")
-    assert "installed" in text and "1 wheels: 1 installed" in text
+    assert "installed" in text and "1 wheel: 1 installed" in text
     assert verb("audit").count("\nok dist/") == 2
     assert "usage: publish" in verb("publish", "--help")
     # What is left of the folder that another version wrote.

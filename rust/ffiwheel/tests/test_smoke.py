@@ -149,7 +149,7 @@ def test_a_missing_emulator_is_said_aloud(project):
     shutil.copy(wheel, project.root / "dist" / wheel.name.replace("x86_64", "sparc64"))
     text = ffiwheel(project, "smoke")
     assert re.search(r"manylinux_sparc64 +static only", text)
-    assert "1 wheels: 1 static only" in text and "not run: sparc64: " in text
+    assert "1 wheel: 1 static only" in text and "not run: sparc64: " in text
 
 
 def test_the_tool_and_the_runners_have_the_same_levels_and_exit_code():

@@ -176,7 +176,12 @@ impl Judge<'_> {
             Some(row) => stems
                 .map(|stem| format!("{module}/lib/{}", row.library_name(stem)))
                 .collect(),
-            None => natives.iter().copied().take(stems.count()).cloned().collect(),
+            None => natives
+                .iter()
+                .copied()
+                .take(stems.count())
+                .cloned()
+                .collect(),
         };
         let expected: Vec<String> = expected;
         let there = |name: &String| natives.contains(&name) || contents.unreadable.contains(name);
