@@ -420,11 +420,13 @@ def test_images_and_cibuildwheel_need_no_checkout(stand_in, engine, tmp_path):
 
 
 def test_another_command_is_run_in_an_image(stand_in, engine, tmp_path):
-    """By the image's compiler, and in cibuildwheel by zig's."""
-    project = command.make(tmp_path / "project")
-    compiler = '${CC:-cc} -shared -fPIC -O2 -Iinclude $LDFLAGS -o "$OUTPUT" thing.c'
+    """By the image's compiler, and in cibuildwheel by zig's; of two libraries, each."""
+    project = command.make(tmp_path / "project", "two")
     # The stand-in has no make.
-    project.edit(project.python / "setup.cfg", command.documented("make"), compiler)
+    compiler = "${CC:-cc} -shared -fPIC -O2 -Iinclude"
+    both = f'{compiler} $LDFLAGS -o "$OUTPUT" thing.c && '
+    both += f'{compiler} $LDFLAGS_THING_NAMES -o "$OUTPUT_THING_NAMES" thing_names.c'
+    project.edit(project.python / "setup.cfg", command.documented("NAMES="), both)
     link_tools(project)
     with_own_images(project.root, stand_in)
     check_both_backends([*FFIWHEEL, "--"], project.root, dict(engine, CIBW_BUILD="cp313-*"))

@@ -34,6 +34,7 @@ TARGETS += ["macosx_arm64", "macosx_universal2", "win_amd64"]
 # compiles for each platform: that takes minutes.
 FEW = {
     ("c", "musllinux_x86_64"),
+    ("two", "macosx_universal2"),
     ("meson", "macosx_universal2"),
     ("zig", "win_amd64"),
     ("go", "manylinux_x86_64"),
