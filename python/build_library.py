@@ -1,4 +1,4 @@
-# ffiwheel kit 0.1.0 2560e1083c7f996a: `ffiwheel update` replaces this file; use settings
+# ffiwheel kit 0.1.0 b7723a5bb02398f9: `ffiwheel update` replaces this file; use settings
 """Finds the library that the Python package loads, or builds it.
 
 A prebuilt library in <package>/lib is used if it is up to date; otherwise cargo builds one, or
@@ -366,7 +366,9 @@ class build_library(Command):
         for path in self.all(ready):
             if not os.path.lexists(path):
                 names = os.listdir(LIB) if os.path.isdir(LIB) else []
+                here = [os.path.basename(it) for it in self.all(ready)]
                 others = [name for name in names if name.endswith((".so", ".dylib", ".dll"))]
+                others = [name for name in others if name not in here]
                 return "%s is missing%s" % (path, "; there is " + others[0] if others else "")
             found = self.read(path)
             if not self.wanted.runs(found):
