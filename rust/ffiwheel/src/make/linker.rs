@@ -109,6 +109,15 @@ fn zig(project: &Project, target: &Target, folder: &Path) -> Result<Plan> {
         // Without it zig would link for a newer one.
         plan.triple = format!("{}.{glibc}", target.triple);
     }
+    if target.system() == System::Macos && project.program.is_none() {
+        // zig's linker takes no list of exports: what is not to be one must be hidden. Rust's own
+        // functions are by `lto = true`.
+        for name in ["CFLAGS", "CXXFLAGS"] {
+            let given = env::var(name).unwrap_or_default();
+            let flags = format!("-fvisibility=hidden {given}");
+            plan.command.env(name, flags.trim_end());
+        }
+    }
     plan.flags = match target.system() {
         // zig brings what rustc would: musl, and the unwinder. rustc's word for a static program
         // that can be loaded anywhere is none of zig's.
